@@ -1,0 +1,3 @@
+from .backbones import CLIPViT, EVACLIPViT
+
+__all__ = ['CLIPViT', 'EVACLIPViT']

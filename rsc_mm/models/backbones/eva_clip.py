@@ -1,0 +1,36 @@
+from timm.models.eva import Eva
+
+from rsc_mm.registry import MODELS
+
+from .clip_tower import CLIPTower, build_vit
+
+# What makes timm's Eva an EVA-02-CLIP: RoPE beside the position embedding, SwiGLU, sub-LN, no key bias.
+EVA02_CLIP = dict(qkv_fused=False, mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True,
+                  use_rot_pos_emb=True, ref_feat_shape=(16, 16), global_pool='token')
+
+
+@MODELS.register_module()
+class EVACLIPViT(CLIPTower):
+    """EVA-02-CLIP's vision tower (Sun et al., EVA-CLIP, 2023) with a dense readout.
+
+    ========================== ===== ===== ===== ===== ======= =========== =======
+    arch                       width depth heads patch native  parameters  tensors
+    ========================== ===== ===== ===== ===== ======= =========== =======
+    eva02_base_patch16_clip_224  768    12    12    16     224  86,263,040     260
+    eva02_large_patch14_clip_336 1024   24    16    14     336 304,432,832     512
+    ========================== ===== ===== ===== ===== ======= =========== =======
+
+    Args:
+        arch: timm's name, or a dict of ``timm.models.eva.Eva`` arguments (img_size, patch_size, embed_dim = width C,
+            depth, num_heads, num_classes = embedding D, ref_feat_shape ...) over the traits of EVA-02-CLIP.
+        readout: dense readout of the last block, see `READOUTS`.
+        out_indices: taps of `forward`, see `CLIPTower`.
+        frozen_stages: freezing by role, see `CLIPTower`.
+        with_cp: activation checkpointing.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
+    """
+
+    def __init__(self, arch: str | dict = 'eva02_base_patch16_clip_224', readout: str = 'value',
+                 out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(build_vit(Eva, arch, EVA02_CLIP), readout, out_indices, frozen_stages, with_cp, init_cfg)

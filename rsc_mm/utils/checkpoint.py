@@ -1,0 +1,266 @@
+"""CLIP checkpoints of every public format in, the fine-tuned tower out again.
+
+The key tables below are facts of the formats:
+
+=================== ========================= =============================================== ===================
+format              key prefix                attention and MLP names                         written by
+=================== ========================= =============================================== ===================
+EVA-CLIP original   ``visual.``               q_proj + q_bias, inner_attn_ln, w1 w2 ffn_ln w3 EVA, CLIPSelf, DeCLIP
+OpenAI, open_clip   ``visual.``               in_proj, out_proj, c_fc, c_proj                 OpenAI, MetaCLIP, DFN
+open_clip with timm ``visual.trunk.``         timm's                                          open_clip's EVA02
+timm                none                      timm's                                          timm
+ours                ``vit.``/``backbone.vit.`` timm's                                         this package
+=================== ========================= =============================================== ===================
+"""
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from mmengine.logging import HistoryBuffer
+from safetensors import safe_open
+from torch import nn
+
+Weights = dict[str, torch.Tensor]
+
+# Applied in order to keys without prefix; `freqs_` are caches of the rotary embedding.
+EVA_TO_TIMM = [('.attn.q_bias', '.attn.q_proj.bias'), ('.attn.v_bias', '.attn.v_proj.bias'),
+               ('.attn.inner_attn_ln.', '.attn.norm.'), ('.mlp.w1.', '.mlp.fc1_g.'), ('.mlp.w2.', '.mlp.fc1_x.'),
+               ('.mlp.ffn_ln.', '.mlp.norm.'), ('.mlp.w3.', '.mlp.fc2.')]
+OPENAI_TO_TIMM = [('conv1.', 'patch_embed.proj.'), ('class_embedding', 'cls_token'),
+                  ('positional_embedding', 'pos_embed'), ('transformer.resblocks.', 'blocks.'),
+                  ('ln_pre.', 'norm_pre.'), ('ln_post.', 'norm.'), ('.ln_1.', '.norm1.'), ('.ln_2.', '.norm2.'),
+                  ('.attn.in_proj_', '.attn.qkv.'), ('.attn.out_proj.', '.attn.proj.'), ('.mlp.c_fc.', '.mlp.fc1.'),
+                  ('.mlp.c_proj.', '.mlp.fc2.')]
+# The rest of a whole CLIP: text tower, temperature, and the sizes that OpenAI's archives carry.
+NOT_VISION = ('text.', 'transformer.', 'token_embedding.', 'positional_embedding', 'text_projection', 'ln_final.',
+              'logit_scale', 'logit_bias', 'input_resolution', 'context_length', 'vocab_size')
+# What a training checkpoint of MMEngine holds beside tensors; everything else is refused by weights_only loading.
+SAFE_GLOBALS = [HistoryBuffer, np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
+                np._core.multiarray._reconstruct, np._core.multiarray.scalar]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint does not fit the tower; the message names the file, what was found and what was expected."""
+
+
+def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict) -> None:
+    """Load a CLIP vision tower strictly, whatever format it was saved in.
+
+    Args:
+        backbone: `EVACLIPViT` or `CLIPViT`.
+        checkpoint: a file (.pt, .pth, .safetensors, OpenAI's TorchScript archive), a state dict (wrapped in
+            ``model``, ``module`` or ``state_dict`` or not), or 'open_clip::MODEL/TAG', the one form that downloads.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: keys are missing, unknown or of another shape (all named), the file is no checkpoint, or it
+            was saved with another readout than the backbone's.
+    """
+    source = 'the given state dict' if isinstance(checkpoint, dict) else str(checkpoint)
+    content = checkpoint if isinstance(checkpoint, dict) else read_checkpoint(checkpoint)
+    _check_readout(backbone, content, source)
+    weights = vision_weights(unwrap(content), source)
+    target = backbone.vit.state_dict()
+    weights = _split_last_qkv(weights, target)
+    _check_keys(weights, target, source)
+    backbone.vit.load_state_dict(weights)
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """The content of a checkpoint file, on the CPU, by weights_only loading.
+
+    Args:
+        path: file, or 'open_clip::MODEL/TAG'.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file cannot be read as a checkpoint, or the download failed.
+    """
+    if str(path).startswith('open_clip::'):
+        return _download_open_clip(str(path).removeprefix('open_clip::'))
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint {path}: no such file; give a .pt, .pth or .safetensors file, or an '
+                                "open_clip tag such as 'open_clip::EVA02-B-16/merged2b_s8b_b131k'")
+    try:
+        if path.suffix == '.safetensors':
+            return _read_safetensors(path)
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises many types here: EOFError, RuntimeError, UnpicklingError ...
+        if isinstance(error, RuntimeError) and 'TorchScript' in str(error):
+            return torch.jit.load(path, map_location='cpu').state_dict()
+        raise CheckpointError(f'checkpoint {path}: cannot be read as weights ({type(error).__name__}: '
+                              f'{str(error).splitlines()[0] if str(error) else "no message"}); expected a file written '
+                              'by torch.save or safetensors that holds tensors and plain values only') from error
+
+
+def unwrap(content: dict) -> Weights:
+    """The state dict inside any wrapping: ``model``, ``module``, ``state_dict``, and the prefix ``module.``.
+
+    Args:
+        content: what a checkpoint file holds.
+    """
+    for name in ('model', 'module', 'state_dict') * 2:
+        if isinstance(content.get(name), dict):
+            content = content[name]
+    return {key.removeprefix('module.'): value for key, value in content.items()}
+
+
+def vision_weights(state_dict: Weights, source: str) -> Weights:
+    """The vision tower of a state dict in timm's key names.
+
+    Args:
+        state_dict: unwrapped, in any format of this module's table.
+        source: how messages name it.
+
+    Raises:
+        CheckpointError: no format is recognised, or a key belongs to none of CLIP's parts.
+    """
+    for prefix in ('backbone.vit.', 'vit.', 'visual.trunk.', 'visual.', ''):
+        weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+        if {'cls_token', 'class_embedding'} & weights.keys():
+            break
+    else:
+        raise CheckpointError(f'{source}: found no vision tower in the keys {sorted(state_dict)[:5]} ...; expected '
+                              "'visual.cls_token', 'visual.class_embedding', 'visual.trunk.cls_token', 'vit.cls_token' "
+                              "or 'cls_token'")
+    if prefix.startswith('visual.'):
+        strangers = [key for key in state_dict if not key.startswith((prefix, *NOT_VISION))]
+        if strangers:
+            raise CheckpointError(f'{source}: unknown keys {strangers[:10]}; expected {prefix}* and the text tower')
+    table = OPENAI_TO_TIMM if 'class_embedding' in weights else EVA_TO_TIMM
+    weights = {_rename(key, table): value for key, value in weights.items() if 'rope.' not in key}
+    return _openai_shapes(weights) if 'proj' in weights else weights
+
+
+def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
+    """The tower's weights in one of the public key layouts.
+
+    Args:
+        backbone: `EVACLIPViT` or `CLIPViT`.
+        layout: 'ours' (``vit.*``), 'mmdet' (``backbone.vit.*``) or 'clip' (``visual.*`` in the names of the tower's
+            original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`).
+
+    Raises:
+        ValueError: there is no such layout.
+    """
+    weights = {key: value.detach().cpu().contiguous() for key, value in backbone.vit.state_dict().items()}
+    weights = _fuse_last_qkv(weights)
+    if layout in ('ours', 'mmdet'):
+        prefix = {'ours': 'vit.', 'mmdet': 'backbone.vit.'}[layout]
+        return {prefix + key: value for key, value in weights.items()}
+    if layout != 'clip':
+        raise ValueError(f"layout: found {layout!r}, expected 'ours', 'mmdet' or 'clip'")
+    openai = 'norm_pre.weight' in weights
+    weights = _openai_shapes_inverse(weights) if openai else weights
+    table = [(new, old) for old, new in (OPENAI_TO_TIMM if openai else EVA_TO_TIMM)]
+    return {'visual.' + _rename(key, table): value for key, value in weights.items()}
+
+
+def checkpoint_meta(backbone: nn.Module) -> dict[str, Any]:
+    """What must travel with the weights: the tower's class and its readout.
+
+    Args:
+        backbone: `EVACLIPViT` or `CLIPViT`.
+    """
+    return {'backbone': type(backbone).__name__, 'readout': backbone.readout_name}
+
+
+def _rename(key: str, table: list[tuple[str, str]]) -> str:
+    for old, new in table:
+        # Whole names at the start of the key, parts of it elsewhere: 'conv1.' but not 'xconv1.'.
+        key = key.replace(old, new) if old.startswith('.') else re.sub('^' + re.escape(old), new, key)
+    return key
+
+
+def _openai_shapes(weights: Weights) -> Weights:
+    """OpenAI's projection (C, D), class token (C) and position embedding (1+N, C) in timm's shapes."""
+    head = weights.pop('proj').t().contiguous()  # (D, C)
+    weights['cls_token'] = weights['cls_token'].reshape(1, 1, -1)  # (1, 1, C)
+    weights['pos_embed'] = weights['pos_embed'][None]
+    return {**weights, 'head.weight': head, 'head.bias': torch.zeros(len(head), dtype=head.dtype)}
+
+
+def _openai_shapes_inverse(weights: Weights) -> Weights:
+    weights = dict(weights)
+    weights['proj'] = weights.pop('head.weight').t().contiguous()  # (C, D)
+    if weights.pop('head.bias').abs().max() > 0:
+        raise ValueError("layout 'clip': the head has a bias, which OpenAI's format cannot hold; use 'ours' or 'mmdet'")
+    weights['cls_token'] = weights['cls_token'].flatten()  # (C,)
+    weights['pos_embed'] = weights['pos_embed'][0]
+    return weights
+
+
+def _split_last_qkv(weights: Weights, target: Weights) -> Weights:
+    """A fused query-key-value layer as three where the tower holds it so (`CLIPViT`'s last block)."""
+    split = {}
+    for key, value in weights.items():
+        stem, _, kind = key.rpartition('.')
+        if key not in target and f'{stem}.q.{kind}' in target:
+            split.update({f'{stem}.{part}.{kind}': rows for part, rows in zip('qkv', value.chunk(3))})
+        else:
+            split[key] = value
+    return split
+
+
+def _fuse_last_qkv(weights: Weights) -> Weights:
+    fused = OrderedDict()
+    for key, value in weights.items():
+        part = re.search(r'\.attn\.qkv\.([qkv])\.', key)
+        if part is None:
+            fused[key] = value
+        elif part[1] == 'q':
+            rows = [weights[key.replace('.qkv.q.', f'.qkv.{name}.')] for name in 'qkv']
+            fused[key.replace('.qkv.q.', '.qkv.')] = torch.cat(rows)
+    return fused
+
+
+def _check_readout(backbone: nn.Module, content: dict, source: str) -> None:
+    meta = content.get('meta')
+    saved = meta.get('readout') if isinstance(meta, dict) else None
+    if saved not in (None, backbone.readout_name):
+        raise CheckpointError(f'{source}: was trained with readout {saved!r}, but the backbone has readout='
+                              f"{backbone.readout_name!r}; set the backbone's field readout={saved!r}")
+
+
+def _check_keys(weights: Weights, target: Weights, source: str) -> None:
+    problems = []
+    if missing := sorted(target.keys() - weights.keys()):
+        problems.append(f'missing keys {_some(missing)}')
+    if unknown := sorted(weights.keys() - target.keys()):
+        problems.append(f'unknown keys {_some(unknown)}')
+    shapes = [f'{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}'
+              for key, value in target.items() if key in weights and weights[key].shape != value.shape]
+    if shapes:
+        problems.append('other shapes: ' + _some(shapes))
+    if problems:
+        raise CheckpointError(f"{source} does not fit the tower: {'; '.join(problems)}. Check the backbone's type and "
+                              "its field 'arch'")
+
+
+def _some(items: list[str], count: int = 8) -> str:
+    more = f' and {len(items) - count} more' if len(items) > count else ''
+    return ', '.join(items[:count]) + more
+
+
+def _read_safetensors(path: Path) -> dict:
+    with safe_open(path, framework='pt') as file:
+        meta = file.metadata() or {}
+        return {'state_dict': {key: file.get_tensor(key) for key in file.keys()}, 'meta': meta}
+
+
+def _download_open_clip(name: str) -> Weights:
+    model, _, tag = name.partition('/')
+    if tag not in open_clip.list_pretrained_tags_by_model(model):
+        raise CheckpointError(f"checkpoint 'open_clip::{name}': found no such model and tag; expected one of "
+                              f'{open_clip.list_pretrained_tags_by_model(model) or open_clip.list_models()}')
+    try:
+        return open_clip.create_model(model, pretrained=tag).state_dict()
+    except Exception as error:  # the hub client raises its own types: no network, no such repository ...
+        raise CheckpointError(f"checkpoint 'open_clip::{name}': the download failed ({type(error).__name__}: {error}); "
+                              'fetch the file on a machine with network and give its path') from error

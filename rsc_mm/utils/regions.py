@@ -1,0 +1,91 @@
+"""Regions and their coordinate frames: the only place that converts coordinates.
+
+Frames: *original* pixels of the image file; *network* pixels of the resized and padded input; *grid* cells of the
+token map, ``patch_size`` network pixels each. Boxes are (x1, y1, x2, y2); sizes are (height, width).
+"""
+import torch
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+
+def resized_shape(shape: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size whose longest side is ``longest``, aspect kept, each side rounded and at least 1.
+
+    Args:
+        shape: height and width in pixels.
+        longest: longest side after resizing, in pixels.
+    """
+    scale = longest / max(shape)
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def expand_boxes(boxes: torch.Tensor, factor: float, shape: tuple[int, int]) -> torch.Tensor:
+    """Boxes scaled about their centres and clipped to the image.
+
+    Args:
+        boxes: (K, 4) in the pixels of ``shape``.
+        factor: ratio of new to old side.
+        shape: height and width of the image.
+
+    Returns:
+        (K, 4).
+    """
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * factor
+    limit = boxes.new_tensor([shape[1], shape[0]] * 2)
+    return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(limit)  # (K, 4)
+
+
+def boxes_to_network(boxes: torch.Tensor, original: tuple[int, int], resized: tuple[int, int]) -> torch.Tensor:
+    """Boxes from original to network pixels; padding lies right and below, so it does not move them.
+
+    Args:
+        boxes: (K, 4) in original pixels.
+        original: height and width of the image file.
+        resized: height and width after resizing, before padding.
+
+    Returns:
+        (K, 4) in network pixels.
+    """
+    scale = boxes.new_tensor([resized[1] / original[1], resized[0] / original[0]] * 2)
+    return boxes * scale
+
+
+def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int) -> torch.Tensor:
+    r"""One feature per region: RoIAlign to 1 x 1 (CLIPSelf, sec. 3.2), in float32.
+
+    Sampling points: ``ceil`` of the region's side in cells (ratio -1), half-cell aligned. The mean of unit vectors is
+    shorter than 1; it is not normalised again.
+
+    Args:
+        dense: maps (B, D, h, w).
+        boxes: for each of the B images (K_i, 4) in network pixels.
+        patch_size: network pixels of one grid cell.
+
+    Returns:
+        (sum K_i, D).
+    """
+    boxes = [b.to(dense.device, torch.float32) for b in boxes]
+    return roi_align(dense.float(), boxes, 1, 1 / patch_size, sampling_ratio=-1, aligned=True).flatten(1)  # (sum K, D)
+
+
+def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
+    r"""One unit feature per mask: :math:`z = \sum_p m_p f_p / (\sum_p m_p + 10^{-12})`, then normalised.
+
+    Args:
+        dense: maps (B, D, h, w).
+        masks: for each of the B images (K_i, h, w), bool or weights, on the grid.
+
+    Returns:
+        (sum K_i, D).
+
+    Raises:
+        ValueError: a mask's grid is not the map's.
+    """
+    pooled = []
+    for features, mask in zip(dense.float(), masks):
+        if mask.shape[1:] != features.shape[1:]:
+            raise ValueError(f'masks: found a grid of {tuple(mask.shape[1:])}, expected {tuple(features.shape[1:])}')
+        weight = mask.to(features).flatten(1)  # (K_i, N)
+        pooled.append(weight @ features.flatten(1).t() / (weight.sum(1, keepdim=True) + 1e-12))  # (K_i, D)
+    return F.normalize(torch.cat(pooled), dim=1)
