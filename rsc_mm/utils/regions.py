@@ -4,7 +4,6 @@ Frames: *original* pixels of the image file; *network* pixels of the resized and
 token map, ``patch_size`` network pixels each. Boxes are (x1, y1, x2, y2); sizes are (height, width).
 """
 import torch
-from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 
@@ -70,7 +69,9 @@ def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int
 
 
 def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
-    r"""One unit feature per mask: :math:`z = \sum_p m_p f_p / (\sum_p m_p + 10^{-12})`, then normalised.
+    r"""One feature per mask, its mean: :math:`z = \sum_p m_p f_p / (\sum_p m_p + 10^{-12})`, in float32.
+
+    Like `pool_regions` it does not normalise; an empty mask gives 0.
 
     Args:
         dense: maps (B, D, h, w).
@@ -88,4 +89,4 @@ def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
             raise ValueError(f'masks: found a grid of {tuple(mask.shape[1:])}, expected {tuple(features.shape[1:])}')
         weight = mask.to(features).flatten(1)  # (K_i, N)
         pooled.append(weight @ features.flatten(1).t() / (weight.sum(1, keepdim=True) + 1e-12))  # (K_i, D)
-    return F.normalize(torch.cat(pooled), dim=1)
+    return torch.cat(pooled)
