@@ -1,0 +1,5 @@
+from .bf16_optim_wrapper import BFloat16OptimWrapper, DecayGroupsConstructor
+from .resumable_loop import ResumableEpochLoop
+from .weight_ensemble_hook import WeightEnsembleHook
+
+__all__ = ['BFloat16OptimWrapper', 'DecayGroupsConstructor', 'ResumableEpochLoop', 'WeightEnsembleHook']

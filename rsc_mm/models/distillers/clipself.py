@@ -1,0 +1,46 @@
+import torch
+from mmengine.structures import BaseDataElement
+
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.regions import pool_regions
+
+from .distiller import Distiller
+
+
+@MODELS.register_module()
+class CLIPSelf(Distiller):
+    r"""CLIPSelf: dense regions learn from the tower's own image crops (Wu et al., ICLR 2024, sec. 3.2, eq. 1).
+
+    .. math:: L = 1 - \frac{1}{K} \sum_k \cos\big(\mathrm{RoIAlign}(f_{dense}(X), b_k),\; f_{image}(X[b_k])\big)
+
+    Unlike the public code, the mean runs over the regions of all processes and DDP averages the gradients.
+
+    Args:
+        backbone: the student tower; its readout gives the dense map.
+        align_loss: distance of region and crop.
+        data_preprocessor: see `RegionEncoder`.
+        init_cfg: for MMEngine.
+    """
+
+    def __init__(self, backbone: dict, align_loss: dict = dict(type='RegionAlignmentLoss'),
+                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        self.align_loss = MODELS.build(align_loss)
+
+    def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
+             data_samples: list[BaseDataElement]) -> dict[str, torch.Tensor]:
+        """Equation 1.
+
+        Args:
+            images: (B, 3, H, W).
+            boxes: for each image (K_i, 4) in network pixels.
+            crops: the same regions cut from the images (sum K_i, 3, s, s).
+            data_samples: not used.
+
+        Returns:
+            ``loss_align``.
+        """
+        regions = pool_regions(self.backbone.encode_dense(images), boxes, self.backbone.patch_size)
+        with torch.no_grad():
+            targets = self.teacher.encode_image(crops)
+        return {'loss_align': self.align_loss(regions, targets)}

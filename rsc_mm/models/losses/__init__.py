@@ -1,0 +1,3 @@
+from .region_alignment import RegionAlignmentLoss, RegionTextLoss
+
+__all__ = ['RegionAlignmentLoss', 'RegionTextLoss']
