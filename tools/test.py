@@ -1,0 +1,35 @@
+"""Evaluate a tower: python tools/test.py configs/evaluation/region_classification_vitb16.py CHECKPOINT
+
+CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved.
+"""
+import argparse
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+from train import load_config
+
+import rsc_mm  # noqa: F401  registers every component
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='configuration file')
+    parser.add_argument('checkpoint', help="weights: a file, or 'open_clip::MODEL/TAG'")
+    parser.add_argument('--work-dir', help='where logs go; default: work_dirs/CONFIG NAME')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override fields of the configuration, e.g. data_root=/data/coco')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    config = load_config(args)
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
+    runner = Runner.from_cfg(config)
+    getattr(runner.model, 'module', runner.model).init_weights()
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
