@@ -6,6 +6,8 @@ token map, ``patch_size`` network pixels each. Boxes are (x1, y1, x2, y2); sizes
 import torch
 from torchvision.ops import roi_align
 
+from .precision import full_precision
+
 
 def resized_shape(shape: tuple[int, int], longest: int) -> tuple[int, int]:
     """The size whose longest side is ``longest``, aspect kept, each side rounded and at least 1.
@@ -50,6 +52,7 @@ def boxes_to_network(boxes: torch.Tensor, original: tuple[int, int], resized: tu
     return boxes * scale
 
 
+@full_precision
 def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int) -> torch.Tensor:
     r"""One feature per region: RoIAlign to 1 x 1 (CLIPSelf, sec. 3.2), in float32.
 
@@ -64,10 +67,11 @@ def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int
     Returns:
         (sum K_i, D).
     """
-    boxes = [b.to(dense.device, torch.float32) for b in boxes]
-    return roi_align(dense.float(), boxes, 1, 1 / patch_size, sampling_ratio=-1, aligned=True).flatten(1)  # (sum K, D)
+    boxes = [b.to(dense) for b in boxes]
+    return roi_align(dense, boxes, 1, 1 / patch_size, sampling_ratio=-1, aligned=True).flatten(1)  # (sum K, D)
 
 
+@full_precision
 def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
     r"""One feature per mask, its mean: :math:`z = \sum_p m_p f_p / (\sum_p m_p + 10^{-12})`, in float32.
 
@@ -84,7 +88,7 @@ def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
         ValueError: a mask's grid is not the map's.
     """
     pooled = []
-    for features, mask in zip(dense.float(), masks):
+    for features, mask in zip(dense, masks):
         if mask.shape[1:] != features.shape[1:]:
             raise ValueError(f'masks: found a grid of {tuple(mask.shape[1:])}, expected {tuple(features.shape[1:])}')
         weight = mask.to(features).flatten(1)  # (K_i, N)

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
+from rsc_mm.utils.precision import full_precision
 
 
 def mean_over_regions(values: torch.Tensor) -> torch.Tensor:
@@ -32,6 +33,7 @@ class RegionAlignmentLoss(nn.Module):
     Invariant to the scale of either argument. Float32 whatever the autocast. The target is detached by the caller.
     """
 
+    @full_precision
     def forward(self, student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss.
 
@@ -42,7 +44,7 @@ class RegionAlignmentLoss(nn.Module):
         Returns:
             Scalar; 0 with a gradient graph if K = 0.
         """
-        return mean_over_regions(1 - F.cosine_similarity(student.float(), target.float(), dim=1))
+        return mean_over_regions(1 - F.cosine_similarity(student, target, dim=1))
 
 
 @MODELS.register_module()
@@ -63,6 +65,7 @@ class RegionTextLoss(nn.Module):
         self.logit_scale = logit_scale
         self.num_classes = num_classes
 
+    @full_precision
     def forward(self, regions: torch.Tensor, labels: torch.Tensor, embeddings: torch.Tensor,
                 seed: int = 0) -> torch.Tensor:
         """The loss.
@@ -77,8 +80,8 @@ class RegionTextLoss(nn.Module):
             Scalar; 0 with a gradient graph if K = 0.
         """
         classes = self.sample_classes(labels, len(embeddings), seed)
-        logits = self.logit_scale * regions.float() @ embeddings[classes].float().t()  # (K, |S|)
-        targets = (labels[:, None] == classes[None]).float()  # (K, |S|)
+        logits = self.logit_scale * regions @ embeddings[classes].to(regions).t()  # (K, |S|)
+        targets = (labels[:, None] == classes[None]).to(logits)  # (K, |S|)
         return mean_over_regions(F.binary_cross_entropy_with_logits(logits, targets, reduction='none').sum(1))
 
     def sample_classes(self, labels: torch.Tensor, num_nouns: int, seed: int) -> torch.Tensor:
