@@ -1,0 +1,11 @@
+from .image_io import BadImageError, read_image
+from .region_dataset import RegionDataset, region_collate
+from .region_sources import GridRegions, InstanceRegions, PanopticRegions, ProposalRegions, RegionTextRegions
+from .samplers import AspectRatioBatchSampler, Draw, EpochSampler
+from .structures import ImageRecord, RegionSample
+
+__all__ = [
+    'AspectRatioBatchSampler', 'BadImageError', 'Draw', 'EpochSampler', 'GridRegions', 'ImageRecord',
+    'InstanceRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample', 'RegionTextRegions',
+    'read_image', 'region_collate'
+]

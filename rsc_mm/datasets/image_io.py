@@ -1,0 +1,88 @@
+"""Image files to RGB tensors, with an error that names the file."""
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
+
+_JPEG_MAGIC = b'\xff\xd8\xff'
+_PIL_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+class BadImageError(RuntimeError):
+    """An image file that is missing, does not decode or contradicts its annotation."""
+
+
+def read_image(path: str) -> torch.Tensor:
+    """One image file as RGB.
+
+    The pixels are those of PIL's ``convert('RGB')`` (grey is repeated, alpha dropped, CMYK and palettes converted).
+    An EXIF rotation is ignored, because annotations refer to the stored pixels.
+
+    Args:
+        path: image file; JPEG takes the fast path, anything else that PIL reads is allowed.
+
+    Returns:
+        (3, H, W) uint8, channels last in memory.
+
+    Raises:
+        BadImageError: the file is missing, empty, truncated or no image.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise BadImageError(f'{path}: found {error.strerror or error}, expected a readable image file') from None
+    if data[:3].tobytes() != _JPEG_MAGIC:
+        return torch.from_numpy(_read_with_pil(path, 'RGB')).permute(2, 0, 1)  # (3, H, W)
+    try:
+        return decode_jpeg(torch.from_numpy(data), mode=ImageReadMode.RGB)  # (3, H, W)
+    except RuntimeError as error:
+        raise BadImageError(f'{path}: found a JPEG that does not decode ({error}), expected a complete one') from None
+
+
+def read_segments(path: str, shape: tuple[int, int]) -> torch.Tensor:
+    """A COCO panoptic png as segment ids: R + 256 G + 256^2 B.
+
+    Args:
+        path: png file.
+        shape: expected height and width.
+
+    Returns:
+        (H, W) int32.
+
+    Raises:
+        BadImageError: the file is missing or broken, or its size is not ``shape``.
+    """
+    colours = _read_with_pil(path, 'RGB').astype(np.int32)
+    check_shape(path, colours.shape[:2], shape)
+    return torch.from_numpy(colours @ np.array([1, 256, 65536], dtype=np.int32))
+
+
+def image_shape(path: str) -> tuple[int, int]:
+    """Height and width from the file's header, or (1, 1) for a file that cannot be opened (reading it will say why)."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except _PIL_ERRORS:
+        return 1, 1
+
+
+def check_shape(path: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Compares the size (height, width) in a file with its annotation; an unknown size (-1, -1) fits any.
+
+    Raises:
+        BadImageError: they differ.
+    """
+    if min(expected) > 0 and tuple(found) != tuple(expected):
+        raise BadImageError(f'{path}: found height x width {found[0]} x {found[1]} in the file, '
+                            f'expected {expected[0]} x {expected[1]} from the annotation')
+
+
+def _read_with_pil(path: str, mode: str) -> np.ndarray:
+    try:
+        with Image.open(Path(path)) as image:
+            return np.array(image.convert(mode))
+    except _PIL_ERRORS as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise BadImageError(f'{path}: found {reason}, expected a complete image file') from None

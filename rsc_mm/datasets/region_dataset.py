@@ -1,0 +1,163 @@
+"""Images with regions, for distillation and for region classification."""
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from rsc_mm.registry import DATASETS, FUNCTIONS, TASK_UTILS
+
+from .annotations import RegionTable, keep_images, list_images, load_coco, merge_tables
+from .image_io import BadImageError, check_shape, image_shape, read_image
+from .samplers import Draw
+from .structures import RegionSample
+
+
+@DATASETS.register_module()
+class RegionDataset(Dataset):
+    """Images of COCO-style annotation files or plain folders, each with the regions that ``regions`` draws.
+
+    An item is ``dict(inputs, data_samples)``: the whole image (3, H, W) uint8 RGB as decoded, and a `RegionSample` in
+    its pixels. Resizing, cropping and normalising follow in `RegionPreprocessor`, on the model's device.
+
+    Everything random in an item comes from a generator seeded by `Draw` (seed, epoch, index), so an epoch is the same
+    for any number of workers and processes. A plain integer index means seed 0 and epoch 0.
+
+    A bad image (missing, truncated, of another size than annotated; see `BadImageError`) is logged by name, counted
+    once and becomes None, which `region_collate` drops. The count is shared by all workers of a process; beyond
+    ``max_bad_images`` the item raises, with the list. The default 0 is right for evaluation.
+
+    Args:
+        regions: config of a region source, or the source: `GridRegions`, `ProposalRegions`, `RegionTextRegions`,
+            `InstanceRegions`, `PanopticRegions`.
+        ann_file: COCO, LVIS or panoptic json below ``data_root``; None takes every image below ``img_prefix``.
+        data_root: folder of the data set. A list of roots joins them, all with the same or each with its own
+            ``ann_file`` and ``img_prefix`` (then lists as well); image ids become 'ROOT NUMBER/ID'.
+        img_prefix: folder of the images below ``data_root``.
+        seg_prefix: folder of the panoptic pngs below ``data_root``; default: ``ann_file`` without '.json'.
+        max_bad_images: number of bad images to skip, in each process of a distributed run, before training stops.
+
+    Raises:
+        FileNotFoundError, ValueError: a file or folder is missing or breaks its format.
+    """
+
+    def __init__(self, regions: Any, ann_file: str | list[str | None] | None = None, data_root: str | list[str] = '',
+                 img_prefix: str | list[str] = '', seg_prefix: str | None = None, max_bad_images: int = 0) -> None:
+        self.regions = _build_source(regions)
+        self.max_bad_images = max_bad_images
+        roots = _one_per_root(data_root=data_root, ann_file=ann_file, img_prefix=img_prefix)
+        self.table = merge_tables([self._load_root(*root, seg_prefix) for root in roots])
+        if self.regions.annotated_only:
+            self._leave_out_unannotated()
+        # In shared memory: workers mark the images that they found bad, whoever marks last sees all of them.
+        self._bad = torch.zeros(len(self.table), dtype=torch.bool).share_memory_()
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """``classes``: T names in label order; ``is_thing``: T flags. Empty where the source reads no categories."""
+        return {'classes': self.table.classes, 'is_thing': tuple(self.table.is_thing.tolist())}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, item: int | tuple[int, ...]) -> dict[str, Any] | None:
+        """The image and regions of one draw, or None for a bad image.
+
+        Raises:
+            BadImageError: more than ``max_bad_images`` images are bad.
+        """
+        draw = Draw(*item) if isinstance(item, tuple) else Draw(item)
+        if not 0 <= draw.index < len(self):
+            raise IndexError(f'index {draw.index} is not in a dataset of {len(self)} images')
+        try:
+            return self._load(draw)
+        except BadImageError as error:
+            self._count_bad(draw.index, error)
+            return None
+
+    def aspect_ratios(self) -> np.ndarray:
+        """Height / width of every image (n,), for `AspectRatioBatchSampler`; reads headers where no json tells."""
+        shapes = self.table.shapes.copy()
+        for i in np.flatnonzero(shapes.min(1) <= 0):
+            shapes[i] = image_shape(self.table.img_paths[i])
+        return shapes[:, 0] / shapes[:, 1]
+
+    def _load(self, draw: Draw) -> dict[str, Any]:
+        record = self.table.record(draw.index)
+        image = read_image(record.img_path)
+        check_shape(record.img_path, image.shape[1:], record.shape)
+        record.shape = tuple(image.shape[1:])
+        fields = self.regions(record, np.random.default_rng([draw.seed, draw.epoch, draw.index]))
+        meta = {'img_id': record.img_id, 'img_path': record.img_path, 'ori_shape': record.shape}
+        return {'inputs': image, 'data_samples': RegionSample(metainfo=meta, **fields)}
+
+    def _count_bad(self, index: int, error: BadImageError) -> None:
+        self._bad[index] = True
+        count = int(self._bad.sum())
+        if count > self.max_bad_images:
+            reasons = '\n'.join(f'  {self._reason(i)}' for i in self._bad.nonzero().flatten().tolist())
+            raise BadImageError(f'RegionDataset.max_bad_images: found {count} bad images, expected at most '
+                                f'{self.max_bad_images}; repair or remove them, or raise the limit:\n{reasons}')
+        print_log(f'skipped bad image {count} of at most {self.max_bad_images}: {error}', 'current', level=30)
+
+    def _reason(self, index: int) -> str:
+        """Why an image that some worker marked is bad; the workers share the marks, not the messages."""
+        try:
+            self._load(Draw(index))
+        except BadImageError as error:
+            return str(error)
+        return f'{self.table.img_paths[index]}: could not be read before, can be read now'
+
+    def _load_root(self, data_root: str, ann_file: str | None, img_prefix: str, seg_prefix: str | None) -> RegionTable:
+        image_root = str(Path(data_root, img_prefix))
+        if ann_file is None:
+            if self.regions.needs:
+                raise ValueError(f'RegionDataset.ann_file: found None, expected a json with {list(self.regions.needs)} '
+                                 f'for {type(self.regions).__name__}')
+            return list_images(image_root)
+        path = str(Path(data_root, ann_file))
+        segmentation_root = path.removesuffix('.json') if seg_prefix is None else str(Path(data_root, seg_prefix))
+        return load_coco(path, image_root, self.regions.needs, segmentation_root)
+
+    def _leave_out_unannotated(self) -> None:
+        keep = np.diff(self.table.first) > 0
+        if not keep.any():
+            raise ValueError('RegionDataset.ann_file: found no image with an annotation, expected at least one')
+        if not keep.all():
+            print_log(f'{(~keep).sum()} of {len(keep)} images have no annotation and are left out', 'current')
+            self.table = keep_images(self.table, keep)
+
+
+@FUNCTIONS.register_module()
+def region_collate(batch: list[dict[str, Any] | None]) -> dict[str, list]:
+    """Joins items into lists and drops the bad images; a batch of only bad images has empty lists.
+
+    Args:
+        batch: B items of `RegionDataset`.
+
+    Returns:
+        ``inputs``: at most B images (3, H_i, W_i); ``data_samples``: their `RegionSample`.
+    """
+    items = [item for item in batch if item is not None]
+    return {key: [item[key] for item in items] for key in ('inputs', 'data_samples')}
+
+
+def _build_source(regions: Any) -> Any:
+    if callable(regions):
+        return regions
+    name = regions.get('type')
+    if isinstance(name, str) and TASK_UTILS.get(name) is None:
+        known = [key for key in TASK_UTILS.module_dict if key.endswith('Regions')]
+        raise KeyError(f'RegionDataset.regions.type: found {name!r}, expected one of {known}')
+    return TASK_UTILS.build(regions)
+
+
+def _one_per_root(**fields: str | list | None) -> list[tuple]:
+    """The fields of every root; a field that is no list holds for all of them."""
+    lengths = {key: len(value) for key, value in fields.items() if isinstance(value, list | tuple)}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        raise ValueError(f'RegionDataset: found lists of {lengths}, expected lists of one length, an entry per root')
+    n = next(iter(lengths.values()), 1)
+    return list(zip(*[value if key in lengths else [value] * n for key, value in fields.items()]))

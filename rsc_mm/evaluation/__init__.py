@@ -1,0 +1,3 @@
+from .region_classification import RegionClassificationMetric
+
+__all__ = ['RegionClassificationMetric']

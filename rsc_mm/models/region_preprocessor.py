@@ -1,0 +1,206 @@
+"""Raw images and regions of a batch to what the towers take."""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import MessageHub
+from mmengine.model import BaseDataPreprocessor
+from PIL import Image
+from torch.nn import functional as F
+
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.regions import boxes_to_network, resized_shape
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Size = tuple[int, int]
+
+
+def resize_tensor(image: torch.Tensor, size: Size) -> torch.Tensor:
+    """Bicubic resize with antialiasing, within 2/255 of PIL's.
+
+    On the CPU torch's uint8 kernel works in integers throughout; a GPU has none, so there floats are rounded after.
+
+    Args:
+        image: (3, H, W) uint8.
+        size: height and width to reach.
+
+    Returns:
+        (3, *size) uint8 values, on the GPU as float.
+    """
+    image = image[None] if image.device.type == 'cpu' else image[None].float()
+    resized = F.interpolate(image, size=size, mode='bicubic', align_corners=False, antialias=True)[0]
+    return resized.round_().clamp_(0, 255) if resized.is_floating_point() else resized
+
+
+def resize_pil(image: torch.Tensor, size: Size) -> torch.Tensor:
+    """PIL's own bicubic resize, for bit-exact parity with the public CLIPSelf code; on the CPU only.
+
+    Args:
+        image: (3, H, W) uint8.
+        size: height and width to reach.
+
+    Returns:
+        (3, *size) uint8 on the CPU.
+    """
+    array = image.permute(1, 2, 0).contiguous().cpu().numpy()
+    resized = Image.fromarray(array).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)  # (3, *size)
+
+
+def square_canvas(sizes: list[Size], image_size: int, patch_size: int) -> Size:
+    """Every batch is image_size x image_size, as in the public CLIPSelf code."""
+    return image_size, image_size
+
+
+def rectangle_canvas(sizes: list[Size], image_size: int, patch_size: int) -> Size:
+    """The smallest whole number of patches that holds all images of the batch."""
+    if not sizes:
+        return image_size, image_size
+    return tuple(-(-max(side) // patch_size) * patch_size for side in zip(*sizes))
+
+
+RESIZERS: dict[str, Callable] = {'tensor': resize_tensor, 'pil': resize_pil}
+CANVASES: dict[str, Callable] = {'square': square_canvas, 'rectangle': rectangle_canvas}
+
+
+@MODELS.register_module()
+class RegionPreprocessor(BaseDataPreprocessor):
+    """Resizes, crops, pads and normalises a batch of `RegionDataset` items on the model's device.
+
+    Image: longest side to ``image_size``, padded right and below. Crop: cut from the original image, longest side to
+    ``crop_size``, padded around its centre. Padding is black before normalisation (CLIPSelf's public code).
+
+    Args:
+        image_size: longest side S of the images in pixels, a multiple of the patch.
+        crop_size: side s of the crops in pixels; None cuts no crops.
+        patch_size: of the student, in pixels.
+        layout: 'square' pads to S x S; 'rectangle' pads to whole patches and to the largest image of the batch only.
+        backend: 'tensor' (fast, within 2/255 of PIL) or 'pil' (exact parity, on the CPU).
+        multiscale: sizes of which training draws one per iteration, the same on all processes; the normalised batch
+            is resized bilinearly so that S becomes this size. The draw depends on the Runner's seed and iteration
+            only, so that a resumed run repeats it.
+        mean, std: per channel, in units of 1.
+
+    Raises:
+        ValueError: a field is out of its range.
+    """
+
+    def __init__(self, image_size: int, crop_size: int | None, patch_size: int, layout: str = 'square',
+                 backend: str = 'tensor', multiscale: tuple[int, ...] | None = None,
+                 mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD) -> None:
+        super().__init__()
+        _check_choice('layout', layout, CANVASES)
+        _check_choice('backend', backend, RESIZERS)
+        for field, size in [('image_size', image_size)] + [('multiscale', size) for size in multiscale or ()]:
+            if size <= 0 or size % patch_size:
+                raise ValueError(f'RegionPreprocessor.{field}: found {size}, expected a multiple of the patch size '
+                                 f'{patch_size}')
+        self.image_size = image_size
+        self.crop_size = crop_size
+        self.patch_size = patch_size
+        self.multiscale = tuple(multiscale or ())
+        self._canvas = CANVASES[layout]
+        self._resize = RESIZERS[backend]
+        # x / 255 normalised as x * scale + shift: two passes over the batch, in place.
+        std = torch.tensor(std).view(3, 1, 1)  # (3, 1, 1)
+        self.register_buffer('scale', 1 / (255 * std), persistent=False)
+        self.register_buffer('shift', -torch.tensor(mean).view(3, 1, 1) / std, persistent=False)  # (3, 1, 1)
+
+    def forward(self, data: dict[str, list], training: bool = False) -> dict[str, Any]:
+        """Prepares one batch; a batch without images or without regions gives tensors of length 0.
+
+        Args:
+            data: ``inputs``: B images (3, H_i, W_i) uint8; ``data_samples``: B `RegionSample` with K_i regions.
+            training: draws a size of ``multiscale``.
+
+        Returns:
+            ``images`` (B, 3, H, W); ``crops`` (sum K_i, 3, s, s) or None; ``boxes``: B tensors (K_i, 4) in network
+            pixels; ``masks``: B bool tensors (K_i, h, w) on the patch grid or None; ``data_samples`` as given.
+        """
+        samples = data['data_samples']
+        inputs = [image.to(self.device, non_blocking=True) for image in data['inputs']]
+        longest = self._draw_size() if training and self.multiscale else self.image_size
+        images, boxes = self._images(inputs, samples, longest)
+        has_masks = bool(samples) and 'masks' in samples[0]
+        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        return {
+            'images': images,
+            'crops': None if self.crop_size is None else self._crops(inputs, samples),
+            'boxes': boxes,
+            'masks': [self._grid_masks(s.masks, longest, grid) for s in samples] if has_masks else None,
+            'data_samples': samples,
+        }
+
+    def _images(self, inputs: list[torch.Tensor], samples: list, longest: int) -> tuple[torch.Tensor, list]:
+        """Normalised images (B, 3, H, W) and boxes, B x (K_i, 4), in their pixels."""
+        resized = [self._resize(x, resized_shape(x.shape[1:], self.image_size)) for x in inputs]
+        sizes = [tuple(x.shape[1:]) for x in resized]
+        canvas = torch.zeros(len(resized), 3, *self._canvas(sizes, self.image_size, self.patch_size),
+                             device=self.device)
+        for place, image, (height, width) in zip(canvas, resized, sizes):
+            place[:, :height, :width] = image
+        boxes = [boxes_to_network(s.boxes.to(self.device), x.shape[1:], size)
+                 for s, x, size in zip(samples, inputs, sizes)]
+        images = self._normalise(canvas)
+        if longest == self.image_size:
+            return images, boxes
+        size = tuple(max(1, round(side * longest / self.image_size / self.patch_size)) * self.patch_size
+                     for side in images.shape[2:])
+        boxes = [boxes_to_network(b, images.shape[2:], size) for b in boxes]
+        return F.interpolate(images, size=size, mode='bilinear', align_corners=False), boxes
+
+    def _crops(self, inputs: list[torch.Tensor], samples: list) -> torch.Tensor:
+        """Normalised crops (sum K_i, 3, s, s)."""
+        s = self.crop_size
+        crops = torch.zeros(sum(len(sample.crop_boxes) for sample in samples), 3, s, s, device=self.device)
+        places = iter(crops)
+        for image, sample in zip(inputs, samples):
+            for x1, y1, x2, y2 in pixel_boxes(sample.crop_boxes, image.shape[1:]):
+                height, width = resized_shape((y2 - y1, x2 - x1), s)
+                top, left = (s - height) // 2, (s - width) // 2
+                crop = self._resize(image[:, y1:y2, x1:x2], (height, width))
+                next(places)[:, top:top + height, left:left + width] = crop
+        return self._normalise(crops)
+
+    def _grid_masks(self, masks: torch.Tensor, longest: int, grid: Size) -> torch.Tensor:
+        """Masks (K, H, W) on the patch grid (K, h, w): bicubic without antialiasing, then > 0 (CLIPSelf's code)."""
+        size = resized_shape(masks.shape[1:], longest // self.patch_size)
+        resized = masks.new_zeros(len(masks), *grid, dtype=torch.bool, device=self.device)
+        if len(masks):
+            tokens = F.interpolate(masks[None].to(self.device).float(), size=size, mode='bicubic', align_corners=False,
+                                   antialias=False)[0]
+            resized[:, :size[0], :size[1]] = tokens > 0
+        return resized
+
+    def _normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.mul_(self.scale).add_(self.shift)
+
+    def _draw_size(self) -> int:
+        """One of ``multiscale``, by the Runner's seed and iteration."""
+        hub = MessageHub.get_current_instance()
+        key = [int(hub.get_info('seed', 0) or 0), int(hub.get_info('iter', 0))]
+        return self.multiscale[np.random.default_rng(key).integers(len(self.multiscale))]
+
+
+def pixel_boxes(boxes: torch.Tensor, shape: Size) -> list[list[int]]:
+    """Boxes rounded half to even as PIL's crop does, clipped to the image, at least one pixel in size.
+
+    Args:
+        boxes: (K, 4) in original pixels.
+        shape: height and width of the image.
+
+    Returns:
+        K lists [x1, y1, x2, y2].
+    """
+    limit = torch.tensor([shape[1], shape[0]])
+    first = boxes[:, :2].cpu().round().long().clamp(min=0).minimum(limit - 1)
+    last = boxes[:, 2:].cpu().round().long().minimum(limit).maximum(first + 1)
+    return torch.cat([first, last], dim=1).tolist()
+
+
+def _check_choice(field: str, value: str, choices: dict[str, Callable]) -> None:
+    if value not in choices:
+        raise ValueError(f'RegionPreprocessor.{field}: found {value!r}, expected one of {sorted(choices)}')
