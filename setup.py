@@ -1,0 +1,51 @@
+"""Packaging of rsc_mm: version ranges live here, the exact tested set in constraints.txt."""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r"^__version__ = '(.+)'$", (ROOT / 'rsc_mm' / '__init__.py').read_text(), re.MULTILINE).group(1)
+
+# MMEngine is not in this list: two distributions provide it ([onedl] or [openmmlab] below) and a hard requirement on one
+# would be installed over the other. rsc_mm/utils/dependencies.py checks at import that one of them is there.
+CORE = [
+    'torch>=2.6,<2.13',
+    'torchvision>=0.21,<0.28',
+    'timm>=1.0.20,<1.1',
+    'open_clip_torch>=3.0,<4',
+    'numpy>=1.26,<3',
+    'packaging>=23',
+    'pillow>=10',
+    'pycocotools>=2.0.8',
+    'lvis>=0.5.3',
+    'safetensors>=0.4.5',
+    'tqdm>=4.66',
+]
+
+EXTRAS = {
+    # MMEngine: choose one of the two. Keep these ranges equal to those of rsc_mm/utils/dependencies.py.
+    'onedl': ['onedl-mmengine>=0.10.8,<0.11'],
+    'openmmlab': ['mmengine>=0.10.4,<0.11'],
+    # The host libraries in their maintained builds. With [openmmlab], install mmcv, mmdet and mmsegmentation by their
+    # own names instead of these two extras.
+    'det': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmdetection>=3.5,<3.6'],
+    'seg': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmsegmentation>=1.4,<1.5'],
+    'vis': ['matplotlib>=3.7', 'tensorboard>=2.14'],
+    # The last five build mmcv's operators (its pyproject needs setuptools >= 77, its setup.py pkg_resources, gone in 82).
+    'dev': ['pytest>=8', 'ruff>=0.6', 'setuptools>=77,<81', 'wheel', 'ninja', 'psutil'],
+}
+
+setup(
+    name='rsc_mm',
+    version=VERSION,
+    description='Turns an image-text CLIP ViT into a dense, open-vocabulary backbone for MMDetection and MMSegmentation',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['rsc_mm', 'rsc_mm.*']),
+    package_data={'rsc_mm': ['**/*.txt', '**/*.json']},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+)
