@@ -7,13 +7,13 @@ from rsc_mm.registry import LOOPS
 class ResumableEpochLoop(EpochBasedTrainLoop):
     """Epoch-based training that resumes in the middle of an epoch with the very batches that were still to come.
 
-    MMEngine's own loop starts the interrupted epoch anew. With a sampler whose batches depend on seed and epoch
-    only, and whose ``start`` skips batches without decoding them, a killed and resumed run ends with the weights of
-    an uninterrupted one. Checkpoints are then saved by iteration.
+    MMEngine's own loop starts the interrupted epoch anew. The order of `EpochSampler` depends on seed and epoch only,
+    and its ``start`` skips samples without decoding them, so a killed and resumed run ends with the weights of an
+    uninterrupted one. Checkpoints are to be saved by iteration.
 
     Args:
         runner: the runner.
-        dataloader: config or data loader; its batch sampler must have the attribute ``start``.
+        dataloader: config or data loader; its sampler must be an `EpochSampler`.
         max_epochs: number of epochs.
         val_begin: first epoch to validate after.
         val_interval: epochs between validations.
@@ -23,12 +23,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """One epoch, or what is left of it."""
         start = self._iter - self._epoch * len(self.dataloader)
-        sampler = self.dataloader.batch_sampler
+        batches = self.dataloader.batch_sampler
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        sampler.start = start
+        batches.sampler.start = start * batches.batch_size  # the sampler sets it back to 0
         for index, batch in enumerate(self.dataloader, start):
             self.run_iter(index, batch)
-        sampler.start = 0
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1

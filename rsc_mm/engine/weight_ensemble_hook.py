@@ -10,7 +10,7 @@ from rsc_mm.registry import HOOKS
 class WeightEnsembleHook(Hook):
     r"""Save and validate :math:`\alpha\,\theta_{student} + (1-\alpha)\,\theta_{teacher}` while the student trains on.
 
-    The checkpoint's ``state_dict`` holds the ensemble (CLIPSelf, appendix A.2: alpha = 0.7 for ViT-B, 0.95 for
+    The checkpoint's ``state_dict`` holds the ensemble (as the public CLIPSelf code: alpha = 0.7 for ViT-B, 0.95 for
     ViT-L); ``student_state_dict`` holds the raw student, from which training resumes. The readout's name is put into
     ``meta``.
 

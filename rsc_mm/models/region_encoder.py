@@ -12,7 +12,7 @@ class RegionEncoder(BaseModel):
     """A CLIP tower that describes regions of an image; base class of the distillers.
 
     `predict` gives each data sample the unit features that `RegionClassificationMetric` compares with class
-    embeddings (CLIPSelf, sec. 3.1 and table 1): RoIAligned boxes, pooled masks, and image crops as the upper bound.
+    embeddings (CLIPSelf, sec. 3.1 and table 2): RoIAligned boxes, pooled masks, and image crops as the upper bound.
 
     Args:
         backbone: the tower, such as ``dict(type='EVACLIPViT')``.

@@ -9,7 +9,7 @@ from .distiller import Distiller
 
 @MODELS.register_module()
 class CLIPSelf(Distiller):
-    r"""CLIPSelf: dense regions learn from the tower's own image crops (Wu et al., ICLR 2024, sec. 3.2, eq. 1).
+    r"""CLIPSelf: dense regions learn from the tower's own image crops (Wu et al., ICLR 2024, sec. 3.2).
 
     .. math:: L = 1 - \frac{1}{K} \sum_k \cos\big(\mathrm{RoIAlign}(f_{dense}(X), b_k),\; f_{image}(X[b_k])\big)
 
@@ -29,7 +29,7 @@ class CLIPSelf(Distiller):
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
              data_samples: list[BaseDataElement]) -> dict[str, torch.Tensor]:
-        """Equation 1.
+        """The mean cosine distance of regions and crops.
 
         Args:
             images: (B, 3, H, W).

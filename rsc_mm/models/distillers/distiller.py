@@ -45,7 +45,7 @@ def _keep_teacher(module: nn.Module, state_dict: dict, prefix: str, *args: objec
 
 @torch.no_grad()
 def ensemble(student: nn.Module, teacher: nn.Module, alpha: float) -> dict[str, torch.Tensor]:
-    r"""Weight-space ensemble :math:`\alpha\,\theta_{student} + (1-\alpha)\,\theta_{teacher}` (CLIPSelf, appendix A.2).
+    r"""Weight-space ensemble :math:`\alpha\,\theta_{student} + (1-\alpha)\,\theta_{teacher}` (public CLIPSelf code).
 
     Args:
         student: the trained tower.

@@ -11,7 +11,7 @@ from .distiller import Distiller
 
 @MODELS.register_module()
 class RegionText(Distiller):
-    r"""Region-Text: dense regions learn the noun that the teacher gave to their crop (RegionCLIP; CLIPSelf, table 1c).
+    r"""Region-Text: dense regions learn the noun that the teacher gave to their crop (RegionCLIP; CLIPSelf, table 6).
 
     .. math:: L = \mathrm{BCE}\big(s\,\mathrm{RoIAlign}(f_{dense}(X), b_k) \cdot e_t\big)
 

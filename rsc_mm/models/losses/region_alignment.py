@@ -26,7 +26,7 @@ def mean_over_regions(values: torch.Tensor) -> torch.Tensor:
 
 @MODELS.register_module()
 class RegionAlignmentLoss(nn.Module):
-    r"""Cosine distance of regions and their image crops (CLIPSelf, eq. 1).
+    r"""Cosine distance of regions and their image crops (CLIPSelf, sec. 3.2).
 
     .. math:: L = 1 - \frac{1}{K} \sum_k \cos(z_k, t_k)
 
@@ -49,7 +49,7 @@ class RegionAlignmentLoss(nn.Module):
 
 @MODELS.register_module()
 class RegionTextLoss(nn.Module):
-    r"""Binary cross-entropy of regions and nouns (RegionCLIP as CLIPSelf's baseline runs it, appendix A.2).
+    r"""Binary cross-entropy of regions and nouns (RegionCLIP as CLIPSelf's baseline runs it, appendix A.4).
 
     .. math:: L = \frac{1}{K} \sum_k \sum_{t \in S} \mathrm{BCE}\big(\sigma(s\, z_k \cdot e_t),\, [t = y_k]\big)
 

@@ -1,0 +1,17 @@
+# Region-Text (RegionCLIP) on nouns matched to proposals of COCO, EVA-02-CLIP ViT-L/14, 896 px:
+# the baseline of CLIPSelf (Wu et al., ICLR 2024).
+# Paper: OV-COCO novel AP50 38.7
+# Command: bash tools/dist_train.sh configs/clipself/region_text_vitl14_coco.py 8
+# Measured here: not measured
+_base_ = [
+    '../_base_/models/clipself_vitl14.py', '../_base_/datasets/coco_region_text.py', '../_base_/schedules/adamw_6e.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    type='RegionText',
+    class_embeddings=dict(
+        names='{{$COCO_ROOT:data/coco}}/region_text/region_text_train2017.json',
+        prompts='vild',
+        text_encoder=dict(type='CLIPTextEncoder', arch='EVA02-L-14-336',
+                          checkpoint='data/checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt')),
+    data_preprocessor=dict(crop_size=None))
