@@ -58,7 +58,8 @@ def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequenc
             that makes them: ``dict(names='coco_panoptic', text_encoder=dict(arch='EVA02-B-16', checkpoint=PATH),
             prompts='vild', cache_dir=DIR, synonyms=None)``, where names may be anything `read_class_names` takes and
             is by default the argument ``names``; cache_dir is by default `DEFAULT_CACHE`.
-        names: the T classes in the order in which they are wanted; rows of a spec with names are chosen by name.
+        names: the T classes in the order in which they are wanted; rows of a spec with names are chosen by name. None
+            or empty: all rows.
 
     Returns:
         (T, D) float32, unit norm, on the CPU.
@@ -74,12 +75,12 @@ def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequenc
     else:
         found, embeddings = None, unit_rows(torch.as_tensor(spec), 'the given class embeddings')
     source = f'class embeddings {spec}' if isinstance(spec, (str, Path)) else 'the given class embeddings'
-    return embeddings if names is None else _select(found, embeddings, list(names), source)
+    return _select(found, embeddings, list(names), source) if names else embeddings
 
 
 def _from_config(spec: dict, names: Sequence[str] | None) -> tuple[list[str], torch.Tensor]:
     unknown = sorted(set(spec) - set(CONFIG_KEYS))
-    if unknown or 'text_encoder' not in spec or (names is None and 'names' not in spec):
+    if unknown or 'text_encoder' not in spec or not (names or 'names' in spec):
         raise ValueError(f"config 'class_embeddings': found the fields {sorted(spec)} (unknown: {unknown}), expected "
                          f"'text_encoder', 'names' and any of {CONFIG_KEYS[2:]}")
     found = read_class_names(spec.get('names', names))
