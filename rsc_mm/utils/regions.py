@@ -67,7 +67,9 @@ def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int
     Returns:
         (sum K_i, D).
     """
-    boxes = [b.to(dense) for b in boxes]
+    # One tensor with the image's number in front, since a list of no image at all cannot be concatenated.
+    rows = [torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)]  # (K_i, 5)
+    boxes = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
     return roi_align(dense, boxes, 1, 1 / patch_size, sampling_ratio=-1, aligned=True).flatten(1)  # (sum K, D)
 
 

@@ -87,6 +87,8 @@ class CLIPTower(BaseModule):
         Returns:
             (B, D).
         """
+        if not len(x):
+            return self.encode_image(self._one_patch(x), normalize)[:0]
         tokens, rope, _ = self._blocks(x)
         image = self._project(self._run(class_token, self.depth - 1, tokens, rope))
         return F.normalize(image.float(), dim=1) if normalize else image
@@ -101,6 +103,8 @@ class CLIPTower(BaseModule):
         Returns:
             (B, D, h, w), h = ceil(H / patch_size).
         """
+        if not len(x):
+            return self.encode_dense(self._one_patch(x), normalize)[:0]
         tokens, rope, grid = self._blocks(x)
         dense = self._project(self._run(self.readout, self.depth - 1, tokens, rope))
         dense = F.normalize(dense.float(), dim=2) if normalize else dense
@@ -151,6 +155,10 @@ class CLIPTower(BaseModule):
         patches = position[:, 1:].transpose(1, 2).unflatten(2, native).float()  # (1, C, h0, w0)
         patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False, antialias=False)
         return torch.cat([position[:, :1], patches.flatten(2).transpose(1, 2).type_as(position)], dim=1)
+
+    def _one_patch(self, x: torch.Tensor) -> torch.Tensor:
+        """A stand-in for no image at all: its discarded output ties a loss of 0 to the parameters, as DDP needs."""
+        return x.new_zeros(1, 3, self.patch_size, self.patch_size)
 
     def _project(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.vit.head(self.vit.norm(tokens))

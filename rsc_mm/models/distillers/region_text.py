@@ -60,6 +60,7 @@ class RegionText(Distiller):
             ``loss_text``.
         """
         regions = pool_regions(self.backbone.encode_dense(images), boxes, self.backbone.patch_size)
-        labels = torch.cat([sample.labels for sample in data_samples]).to(regions.device)
+        labels = [sample.labels for sample in data_samples] or [torch.zeros(0, dtype=torch.long)]
+        labels = torch.cat(labels).to(regions.device)  # (sum K_i,)
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         return {'loss_text': self.text_loss(regions, labels, self.embeddings, seed=iteration)}
