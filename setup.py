@@ -5,10 +5,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-VERSION = re.search(r"^__version__ = '(.+)'$", (ROOT / 'rsc_mm' / '__init__.py').read_text(), re.MULTILINE).group(1)
+INIT = (ROOT / 'rsc_mm' / '__init__.py').read_text(encoding='utf-8')
+VERSION = re.search(r"^__version__ = '(.+)'$", INIT, re.MULTILINE).group(1)
 
-# MMEngine is not in this list: two distributions provide it ([onedl] or [openmmlab] below) and a hard requirement on one
-# would be installed over the other. rsc_mm/utils/dependencies.py checks at import that one of them is there.
+# MMEngine is not in this list: two distributions provide it ([onedl] or [openmmlab] below) and a hard requirement on
+# one would be installed over the other. rsc_mm/utils/dependencies.py checks at import that one of them is there.
 CORE = [
     'torch>=2.6,<2.13',
     'torchvision>=0.21,<0.28',
@@ -20,6 +21,7 @@ CORE = [
     'pycocotools>=2.0.8',
     'lvis>=0.5.3',
     'safetensors>=0.4.5',
+    'tensorboard>=2.14',
     'tqdm>=4.66',
 ]
 
@@ -31,15 +33,15 @@ EXTRAS = {
     # own names instead of these two extras.
     'det': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmdetection>=3.5,<3.6'],
     'seg': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmsegmentation>=1.4,<1.5'],
-    'vis': ['matplotlib>=3.7', 'tensorboard>=2.14'],
-    # The last five build mmcv's operators (its pyproject needs setuptools >= 77, its setup.py pkg_resources, gone in 82).
+    'vis': ['matplotlib>=3.7'],
+    # The last four build mmcv's operators: its pyproject.toml needs setuptools >= 77, its setup.py older than 81.
     'dev': ['pytest>=8', 'ruff>=0.6', 'setuptools>=77,<81', 'wheel', 'ninja', 'psutil'],
 }
 
 setup(
     name='rsc_mm',
     version=VERSION,
-    description='Turns an image-text CLIP ViT into a dense, open-vocabulary backbone for MMDetection and MMSegmentation',
+    description='Turns a CLIP ViT into a dense, open-vocabulary backbone for MMDetection and MMSegmentation',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

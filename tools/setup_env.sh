@@ -23,12 +23,16 @@ trap 'say "setup: interrupted; run the same command again to go on."; exit 130' 
 
 at_least_310() { "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 10))' 2>/dev/null; }
 
+minor_version() { "$1" -c 'import sys; print(*sys.version_info[:2], sep=".")'; }
+
 choose_python() {
   local name
   if [[ -n ${PYTHON:-} ]]; then
-    at_least_310 "$PYTHON" && { command -v "$PYTHON"; return; }
-    missing "PYTHON=$PYTHON is $("$PYTHON" --version 2>&1 | head -n 1), Python 3.10 or newer is needed." \
-      "name another one, e.g. PYTHON=python3.11 bash tools/setup_env.sh $what"
+    command -v "$PYTHON" >/dev/null || missing "PYTHON=$PYTHON is not there." 'give the name or path of an interpreter.'
+    at_least_310 "$PYTHON" || missing "PYTHON=$PYTHON is $("$PYTHON" --version 2>&1), Python 3.10 or newer is needed." \
+      "name another one, e.g. PYTHON=python3.11."
+    command -v "$PYTHON"
+    return
   fi
   for name in python3.11 python3.12 python3.10 python3; do
     if at_least_310 "$name"; then command -v "$name"; return; fi
@@ -55,13 +59,13 @@ check_compiler() {
 progress_line() {
   local elapsed=$1 usual=$2 count left
   count=$(tail -c 20000 "$log" | grep -oE '^ *\[[0-9]+/[0-9]+\]' | tail -n 1 | tr -d ' []' || true)
-  if [[ -n $count && ${count%/*} -gt 0 ]]; then
+  if [[ -n $count && ${count%/*} -ge 8 ]]; then
     left=$((elapsed * (${count#*/} - ${count%/*}) / ${count%/*}))
     say "      $elapsed s, $count compiled, about $left s to go"
   elif ((elapsed < usual)); then
     say "      $elapsed s, about $((usual - elapsed)) s to go"
   else
-    say "      $elapsed s (usually $usual s; a slow network takes longer)"
+    say "      $elapsed s (usually $usual s; a slow network or a busy machine takes longer)"
   fi
 }
 
@@ -82,6 +86,7 @@ run_step() { # TITLE USUAL_SECONDS COMMAND...
   done
   if ! wait "$child"; then
     child=''
+    rm -f .venv/.installing # pip undoes its own failures
     tail -n 25 "$log" >&2
     say "setup: step '$title' failed; above are the last lines of $log. Run the same command again after mending it."
     exit 1
@@ -91,6 +96,9 @@ run_step() { # TITLE USUAL_SECONDS COMMAND...
 }
 
 pip_install() { .venv/bin/python -m pip install --disable-pip-version-check --no-input -c constraints.txt "$@"; }
+
+# What an interrupted pip leaves cannot be trusted. Only a .venv made by this script is ever thrown away for it.
+mark_installing() { if [[ -e .venv/.made_here ]]; then touch .venv/.installing; fi; }
 
 install_core() {
   # The pinned setuptools builds everything that comes as source, without a download of another one for each.
@@ -103,9 +111,11 @@ import os
 import sys
 
 import torch
-from torch.utils.cpp_extension import CUDA_HOME
 
-kind = 'cuda' if torch.cuda.is_available() and CUDA_HOME else 'cpu'
+kind = 'cpu'
+if torch.cuda.is_available():  # a GPU is of use only with a CUDA compiler beside it
+    from torch.utils.cpp_extension import CUDA_HOME
+    kind = 'cuda' if CUDA_HOME else 'cpu'
 cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
 tag = f'cp{sys.version_info.major}{sys.version_info.minor}-torch{torch.__version__}-{kind}'
 print(os.path.join(cache, 'rsc_mm', 'wheels', tag))
@@ -116,6 +126,7 @@ build_wheel() { # FOLDER VERSION: built beside its place and moved there when wh
   local folder=$1 version=$2 jobs building
   jobs=$(nproc 2>/dev/null || echo 2)
   mkdir -p "$folder"
+  find "$folder" -maxdepth 1 -name '.building.*' -mmin +180 -exec rm -rf {} + # left by an interrupted build
   building=$(mktemp -d "$folder/.building.XXXXXX")
   # Without a CUDA compiler a visible GPU would make mmcv's build fail instead of building the CPU operators.
   if [[ $folder == *-cpu ]]; then export CUDA_VISIBLE_DEVICES=''; fi
@@ -130,20 +141,19 @@ exec 9>.venv.lock
 if command -v flock >/dev/null; then flock -n 9 || { say 'setup: waiting for another set-up of this folder'; flock 9; }; fi
 
 key="$(cat setup.py constraints.txt tools/setup_env.sh | cksum) $PWD"
-if [[ -n ${PYTHON:-} && -x .venv/bin/python ]]; then
-  version='import sys; print(*sys.version_info[:2], sep=".")'
-  [[ $("$PYTHON" -c "$version") == $(.venv/bin/python -c "$version") ]] ||
-    missing ".venv holds $(.venv/bin/python --version), PYTHON=$PYTHON is $("$PYTHON" --version)." 'remove .venv, or leave PYTHON out.'
-fi
-for stamp in .venv/.rsc_mm_all .venv/.rsc_mm_"$what"; do
-  if [[ -x .venv/bin/python && -f $stamp && $(cat "$stamp") == "$key" ]]; then exit 0; fi
-done
-
 rm -rf .venv_old
 if [[ -e .venv/.installing ]]; then
   say 'setup: an earlier set-up was interrupted while installing; making .venv anew.'
   mv .venv .venv_old && rm -rf .venv_old
 fi
+if [[ -n ${PYTHON:-} && -x .venv/bin/python ]]; then
+  wanted=$(minor_version "$(choose_python)")
+  [[ $wanted == $(minor_version .venv/bin/python) ]] ||
+    missing ".venv holds $(.venv/bin/python --version), PYTHON=$PYTHON is $wanted." 'remove .venv, or leave PYTHON out.'
+fi
+for stamp in .venv/.rsc_mm_all .venv/.rsc_mm_"$what"; do
+  if [[ -x .venv/bin/python && -f $stamp && $(cat "$stamp") == "$key" ]]; then exit 0; fi
+done
 if [[ ! -x .venv/bin/python ]]; then
   python=$(choose_python)
   check_disk 8
@@ -154,20 +164,23 @@ else
   check_disk 2
 fi
 say "setup: $("$python" --version) in $PWD/.venv; everything goes to $log"
-mkdir -p .venv
-touch .venv/.installing
-if [[ ! -x .venv/bin/pip ]]; then "$python" -m venv .venv; fi
+if [[ ! -x .venv/bin/python ]]; then
+  mkdir -p .venv
+  touch .venv/.made_here .venv/.installing
+  "$python" -m venv .venv
+fi
+mark_installing
 
 if [[ $what == core ]]; then
   steps=1
-  run_step 'core packages (about 3 GB to download)' 180 install_core '.[onedl]'
+  run_step 'core packages (about 3 GB to download)' 120 install_core '.[onedl]'
   check='import rsc_mm'
 else
   steps=3
-  run_step 'core packages and test tools (about 3 GB to download)' 180 install_core '.[onedl,vis,dev]'
+  run_step 'core packages and test tools (about 3 GB to download)' 120 install_core '.[onedl,vis,dev]'
   folder=$(wheel_folder)
   mmcv=$(sed -n 's/^onedl-mmcv==//p' constraints.txt)
-  rm .venv/.installing # a build can be interrupted without harm to what is installed
+  rm -f .venv/.installing # a build can be interrupted without harm to what is installed
   if compgen -G "$folder/onedl_mmcv-$mmcv-*.whl" >/dev/null; then
     step=$((step + 1))
     say "[$step/$steps] mmcv's operators: built earlier, in $folder"
@@ -175,11 +188,11 @@ else
     check_compiler
     run_step "mmcv's operators, built once and kept in $folder" 420 build_wheel "$folder" "$mmcv"
   fi
-  touch .venv/.installing
+  mark_installing
   run_step 'mmcv, mmdet and mmseg' 40 pip_install --no-build-isolation "$folder"/onedl_mmcv-"$mmcv"-*.whl -e '.[onedl,det,seg]'
   check='from rsc_mm.utils.dependencies import require; [require(n) for n in ("mmengine", "mmcv", "mmdet", "mmseg")]'
 fi
 .venv/bin/python -c "$check"
-rm .venv/.installing
+rm -f .venv/.installing
 printf '%s' "$key" >".venv/.rsc_mm_$what"
 say "setup: ready after $((SECONDS - began)) s"
