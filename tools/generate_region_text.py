@@ -4,11 +4,12 @@
       --captions data/coco/annotations/captions_train2017.json
   python tools/generate_region_text.py CONFIG OUT.json --nouns nouns.txt --cfg-options data_root=...
 
-CONFIG gives the teacher (model.backbone), its text tower (text_encoder), the crops (model.data_preprocessor) and images
-with proposals (train_dataloader.dataset). The nouns are those of --nouns; without it, words that stand alone between a
-determiner and the end of a phrase in at least --min-count captions. Every proposal, expanded by --crop-scale, gets the
-noun whose embedding is nearest to its crop's (RegionCLIP, sec. 3.2); with --own-captions only nouns that a caption of
-its own image names compete, and an image whose captions name none is left out.
+CONFIG gives the teacher (model.backbone), its text tower (text_encoder of the class_embeddings of val_evaluator or
+model), the crops (model.data_preprocessor) and images with proposals (train_dataloader.dataset). The nouns are those of
+--nouns; without it, words that stand alone between a determiner and the end of a phrase in at least --min-count
+captions. Every proposal, expanded by --crop-scale, gets the noun whose embedding is nearest to its crop's (RegionCLIP,
+sec. 3.2); with --own-captions only nouns that a caption of its own image names compete, and an image whose captions
+name none is left out.
 
 OUT is COCO json: `images`, `annotations` with `bbox`, `category_id` and `score` (the cosine), `categories` (the nouns).
 Embed the nouns with `class_embeddings=dict(names='OUT.json', ...)` or tools/dump_text_embeddings.py OUT.json. Finished
@@ -39,7 +40,7 @@ from rsc_mm.utils.regions import expand_boxes
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='configuration with backbone, text_encoder and a dataset with proposals')
+    parser.add_argument('config', help='configuration with backbone, text encoder and a dataset with proposals')
     parser.add_argument('out', type=Path, help='json file to write')
     parser.add_argument('--nouns', help='vocabulary, .txt or .json with the nouns; default: from --captions')
     parser.add_argument('--captions', help='COCO captions json')
@@ -199,6 +200,21 @@ def read_captions(path: str) -> list[tuple[int | str, str]]:
                          'annotations have image_id and caption') from error
 
 
+def find_text_encoder(config: Config) -> dict:
+    """The text tower that the configuration evaluates or trains with.
+
+    Args:
+        config: the configuration.
+    """
+    evaluators = config.get('val_evaluator') or []
+    for owner in [*(evaluators if isinstance(evaluators, list) else [evaluators]), config.model]:
+        spec = owner.get('class_embeddings')
+        if isinstance(spec, dict) and 'text_encoder' in spec:
+            return spec['text_encoder']
+    raise SystemExit(f'{config.filename}: found no class_embeddings.text_encoder in val_evaluator or model, expected '
+                     "dict(arch='EVA02-B-16', checkpoint=PATH), the text tower of model.backbone")
+
+
 def build_dataset(config: Config, args: argparse.Namespace) -> RegionDataset:
     """The configuration's training images with their first proposals.
 
@@ -288,11 +304,12 @@ def main() -> None:
         return
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
-    if 'text_encoder' not in config or not config.model.backbone.get('init_cfg'):
-        raise SystemExit(f"{args.config}: expected 'text_encoder' and 'model.backbone.init_cfg', the pretrained CLIP")
+    if not config.model.backbone.get('init_cfg'):
+        raise SystemExit(f"{args.config}: model.backbone: found no 'init_cfg', expected the teacher's checkpoint there")
+    text_encoder = find_text_encoder(config)
     nouns, own_nouns = choose_nouns(args)
     print(f'{len(nouns)} nouns: {", ".join(nouns[:10])} ...', flush=True)
-    embeddings = load_class_embeddings({'names': nouns, 'text_encoder': config.text_encoder, 'prompts': args.prompts})
+    embeddings = load_class_embeddings({'names': nouns, 'text_encoder': text_encoder, 'prompts': args.prompts})
     dataset = build_dataset(config, args)
     matcher = Matcher(config, embeddings, own_nouns)
     part = PartFile(args.out.with_name(args.out.name + '.part'), run_key(matcher, dataset, args))

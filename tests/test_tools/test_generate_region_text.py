@@ -51,12 +51,13 @@ def config(tmp_path: Path) -> Path:
     torch.save(export_state_dict(tiny_eva(), 'ours'), tmp_path / 'vision.pt')
     torch.manual_seed(1)
     torch.save(CLIPTextEncoder(TEXT, None).state_dict(), tmp_path / 'text.pt')
+    text_encoder = {'arch': TEXT, 'checkpoint': str(tmp_path / 'text.pt')}
     Config({
         'model': {'backbone': {'type': 'rsc_mm.EVACLIPViT', 'arch': GOLDEN_ARCH,
                                'init_cfg': {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'vision.pt')}},
                   'data_preprocessor': {'type': 'rsc_mm.RegionPreprocessor', 'image_size': 128, 'crop_size': 64,
                                         'patch_size': 16, 'multiscale': (64, 128)}},
-        'text_encoder': {'type': 'rsc_mm.CLIPTextEncoder', 'arch': TEXT, 'checkpoint': str(tmp_path / 'text.pt')},
+        'val_evaluator': {'class_embeddings': {'text_encoder': text_encoder}},
         'train_dataloader': {'dataset': {'type': 'rsc_mm.RegionDataset', 'data_root': str(tmp_path),
                                          'ann_file': 'proposals.json', 'img_prefix': 'train',
                                          'regions': {'type': 'ProposalRegions'}}},
@@ -159,7 +160,8 @@ def test_other_settings_do_not_continue_a_run(tool: ModuleType, config: Path) ->
     (['--captions', 'nouns.txt'], r'--captions nouns\.txt: found .*expected COCO json'),
     (['--captions', 'captions.json'], 'no noun in at least 10 captions'),
     (['--nouns', 'nouns.txt', '--cfg-options', 'train_dataloader.dataset.ann_file=None'], 'ann_file'),
-    (['--nouns', 'nouns.txt', '--cfg-options', 'model.backbone.init_cfg=None'], r'model\.backbone\.init_cfg')])
+    (['--nouns', 'nouns.txt', '--cfg-options', 'model.backbone.init_cfg=None'], r"backbone: found no 'init_cfg'"),
+    (['--nouns', 'nouns.txt', '--cfg-options', 'val_evaluator=None'], r'no class_embeddings\.text_encoder')])
 def test_bad_input(tool: ModuleType, config: Path, options: list[str], message: str | None) -> None:
     with pytest.raises(SystemExit, match=message):
         run(tool, config, *options)
