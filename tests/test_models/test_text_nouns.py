@@ -17,3 +17,8 @@ def test_finder_takes_whole_words_singular_or_plural_and_longer_names() -> None:
     assert find('People with hot dogs, knives and glasses.') == {0, 1, 2, 3, 6}
     assert find('a baseball bat by the boxes of berries') == {4, 5, 7, 8}
     assert find('') == set()
+
+
+def test_adjectives_before_nouns_in_ing_are_left_out() -> None:
+    captions = ['a white building', *[f'a white {noun} sits' for noun in ('dog', 'cat', 'hat', 'fox', 'bird')]]
+    assert frequent_nouns([*captions, 'a blue ring', 'a ring'], min_count=1) == ['ring']
