@@ -1,0 +1,39 @@
+"""Writes the trained Shapes CLIP as one float16 checkpoint that every tool of this package reads.
+
+    python projects/shapes_clip/export.py --work-dir work_dirs/shapes_clip
+"""
+import argparse
+from pathlib import Path
+
+import torch
+from model import ARCH, TEXT_ARCH
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/shapes_clip'), help='where train.py wrote')
+    parser.add_argument('--out', type=Path, default=Path(__file__).with_name('shapes_clip.pt'))
+    return parser.parse_args()
+
+
+def public_state_dict(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of `ShapesCLIP` as ``vit.*``, ``text.*`` and ``logit_scale``, float16."""
+    weights = {key.removeprefix('image.'): value.half().contiguous() for key, value in model.items()}
+    return {key: value for key, value in weights.items() if not key.endswith('attn_mask')}
+
+
+def main() -> None:
+    """Converts the latest checkpoint."""
+    args = parse_args()
+    state = torch.load(args.work_dir / 'latest.pt', map_location='cpu')
+    if state['step'] < state['steps']:
+        print(f"note: training is at step {state['step']} of {state['steps']}")
+    meta = dict(backbone='EVACLIPViT', readout='value', arch=ARCH, text_arch=TEXT_ARCH, seed=state['seed'],
+                samples_seen=state['step'] * state['batch'])
+    torch.save(dict(state_dict=public_state_dict(state['model']), meta=meta), args.out)
+    print(f'{args.out}: {args.out.stat().st_size / 2 ** 20:.1f} MiB')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,204 @@
+"""Shapes, the data set: scenes written in COCO format, the same for every run of a seed."""
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import Pool
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from pycocotools import mask as rle
+
+from .shapes import CLASS_NAMES, NOVEL_SHAPES, SHAPES
+from .shapes_scene import Scene, describe, draw_scene
+
+VERSION = 1
+SPLITS = dict(train=2000, val=500, dev=500)
+"""Default number of images. `val` is for reported numbers only; recipes are tuned on `dev`."""
+ID_STEP = 1_000_000
+"""Image ids of the splits start at 1, 1,000,001 and 2,000,001."""
+CATEGORIES = [dict(id=i, name=name, isthing=int(name in SHAPES), supercategory='thing' if name in SHAPES else 'stuff')
+              for i, name in enumerate(CLASS_NAMES, 1)]
+THING_CATEGORIES = [dict(category, split='novel' if category['name'] in NOVEL_SHAPES else 'base')
+                    for category in CATEGORIES if category['isthing']]
+MARKER = 'shapes.json'
+
+
+@dataclass
+class ImageEntry:
+    """What the json files hold of one image: its entry, panoptic segments, instances, captions and proposals."""
+
+    image: dict
+    segments: list[dict]
+    instances: list[dict]
+    captions: list[str]
+    proposals: list[list[float]]
+
+
+def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: int = 0, processes: int = 2,
+                 report: Callable[[str], None] = print) -> bool:
+    """Writes the Shapes world, unless the folder holds it already.
+
+    Everything is written to ``OUT.partial`` and renamed at the end, so an interrupted run leaves no half of a data
+    set; the next run starts anew. Image i of a split depends on (seed, split, i) alone.
+
+    Args:
+        out: Folder to make: ``{train,val,dev}/*.jpg``, ``panoptic_SPLIT/*.png`` and in ``annotations/``
+            ``instances_SPLIT.json``, ``instances_train_base.json``, ``panoptic_SPLIT.json``, ``captions_SPLIT.json``
+            and ``proposals_train.json``.
+        counts: Number of images of every split.
+        seed: Seed of the world.
+        processes: Number of drawing processes; the result does not depend on it.
+        report: Receives a line of progress.
+
+    Returns:
+        True if it was written, False if it was there.
+
+    Raises:
+        FileExistsError: The folder holds something else, or Shapes of another seed, version or size.
+    """
+    out, counts = Path(out), dict(SPLITS if counts is None else counts)
+    signature = dict(version=VERSION, seed=seed, counts=counts)
+    if _is_complete(out, signature):
+        report(f'{out}: complete (seed {seed}, {sum(counts.values())} images), nothing to do')
+        return False
+    partial = out.with_name(out.name + '.partial')
+    if partial.exists():
+        report(f'{partial}: left by an interrupted run, removed')
+        shutil.rmtree(partial)
+    (partial / 'annotations').mkdir(parents=True)
+    for split, number in counts.items():
+        entries = _write_images(partial, split, number, seed, processes, report)
+        _write_annotations(partial / 'annotations', split, entries)
+    _write_json(partial / MARKER, signature)
+    if out.is_dir():
+        out.rmdir()  # empty, checked above
+    partial.rename(out)
+    return True
+
+
+def _is_complete(out: Path, signature: dict) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    marker = out / MARKER
+    found = json.loads(marker.read_text()) if marker.is_file() else 'no Shapes data set'
+    if found != signature:
+        raise FileExistsError(f'{out}: found {found}, expected {signature} or no folder; delete the folder or write to '
+                              'another one (--out)')
+    return True
+
+
+def _write_images(root: Path, split: str, number: int, seed: int, processes: int,
+                  report: Callable[[str], None]) -> list[ImageEntry]:
+    for folder in (split, f'panoptic_{split}'):
+        (root / folder).mkdir()
+    entries, start = [], time.time()
+    with Pool(processes) as pool:
+        for entry in pool.imap(_write_one, [(root, split, i, seed) for i in range(number)], chunksize=8):
+            entries.append(entry)
+            if len(entries) % max(1, number // 5) == 0:
+                left = (time.time() - start) / len(entries) * (number - len(entries))
+                report(f'{split}: {len(entries)}/{number} images, {left:.0f} s left')
+    return entries
+
+
+def _write_one(job: tuple[Path, str, int, int]) -> ImageEntry:
+    """Draws and writes one image; everything about it follows from (seed, split, index)."""
+    cv2.setNumThreads(1)
+    root, split, index, seed = job
+    place = list(SPLITS).index(split)
+    rng = np.random.default_rng((seed, place, index))
+    scene = draw_scene(rng)
+    height, width = scene.image.shape[:2]
+    image = dict(id=place * ID_STEP + index + 1, file_name=f'{index + 1:06d}.jpg', height=height, width=width)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    cv2.imwrite(str(root / split / image['file_name']), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), quality)
+    segments, instances = _segments(scene, root / f'panoptic_{split}' / f'{index + 1:06d}.png')
+    captions = [describe(scene, coloured=True), describe(scene, coloured=False)]
+    return ImageEntry(image, segments, instances, captions, draw_proposals(scene, rng))
+
+
+def _segments(scene: Scene, path: Path) -> tuple[list[dict], list[dict]]:
+    """Writes the panoptic png and returns its segments and the things among them as COCO instances."""
+    named = [(thing.shape, thing.mask) for thing in scene.things] + list(scene.stuff.items())
+    ids = np.zeros(scene.image.shape[:2], np.int32)
+    segments, instances = [], []
+    for number, (name, mask) in enumerate(named, 1):
+        category = CLASS_NAMES.index(name) + 1
+        segment = dict(id=category * 3000 + number, category_id=category, bbox=mask_box(mask), area=int(mask.sum()),
+                       iscrowd=0)
+        ids[mask] = segment['id']
+        segments.append(segment)
+        if name in SHAPES:
+            encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+            encoded['counts'] = encoded['counts'].decode()
+            instances.append(dict(segment, segmentation=encoded))
+    # Panoptic pngs hold R + 256 G + 256^2 B; cv2 writes BGR.
+    cv2.imwrite(str(path), np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=2).astype(np.uint8))
+    return segments, instances
+
+
+def mask_box(mask: np.ndarray) -> list[int]:
+    """The extent [x, y, width, height] of a mask (H, W) in pixels."""
+    ys, xs = np.nonzero(mask)
+    return [int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1]
+
+
+def draw_proposals(scene: Scene, rng: Generator, jitter: float = 0.1, random_boxes: int = 8) -> list[list[float]]:
+    """Class-agnostic boxes as a proposal network gives them: two near every thing, and some anywhere.
+
+    Args:
+        scene: The scene.
+        rng: Source of jitter and random boxes.
+        jitter: Standard deviation of a side's shift, relative to the box.
+        random_boxes: Number of boxes drawn anywhere, sides 16 px to the image's.
+
+    Returns:
+        Boxes [x, y, width, height] in pixels, inside the image.
+    """
+    height, width = scene.image.shape[:2]
+    boxes = []
+    for thing in scene.things:
+        x, y, w, h = mask_box(thing.mask)
+        for shift in rng.normal(0, jitter, (2, 4)).clip(-0.3, 0.3):
+            boxes.append(np.array([x, y, x + w, y + h]) + shift * [w, h, w, h])
+    for _ in range(random_boxes):
+        w, h = rng.uniform(16, width), rng.uniform(16, height)
+        x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+        boxes.append(np.array([x, y, x + w, y + h]))
+    corners = np.clip(boxes, 0, [width, height, width, height])
+    return np.round(np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1), 2).tolist()
+
+
+def _write_annotations(folder: Path, split: str, entries: list[ImageEntry]) -> None:
+    images = [entry.image for entry in entries]
+    instances = _numbered(entries, lambda entry: entry.instances)
+    things = dict(images=images, annotations=instances, categories=THING_CATEGORIES)
+    _write_json(folder / f'instances_{split}.json', things)
+    panoptic = [dict(image_id=entry.image['id'], file_name=Path(entry.image['file_name']).stem + '.png',
+                     segments_info=entry.segments) for entry in entries]
+    _write_json(folder / f'panoptic_{split}.json', dict(images=images, annotations=panoptic, categories=CATEGORIES))
+    captions = _numbered(entries, lambda entry: [dict(caption=caption) for caption in entry.captions])
+    _write_json(folder / f'captions_{split}.json', dict(images=images, annotations=captions))
+    if split == 'train':
+        base = {category['id'] for category in THING_CATEGORIES if category['split'] == 'base'}
+        seen = [annotation for annotation in instances if annotation['category_id'] in base]
+        _write_json(folder / 'instances_train_base.json', dict(things, annotations=seen))
+        boxes = _numbered(entries, lambda entry: [
+            dict(bbox=box, area=box[2] * box[3], category_id=1, iscrowd=0) for box in entry.proposals])
+        categories = [dict(id=1, name='object', supercategory='object')]
+        _write_json(folder / 'proposals_train.json', dict(images=images, annotations=boxes, categories=categories))
+
+
+def _numbered(entries: list[ImageEntry], rows: Callable[[ImageEntry], list[dict]]) -> list[dict]:
+    """The rows of all images with ``image_id`` and a running ``id`` from 1."""
+    ids = count(1)
+    return [dict(row, id=next(ids), image_id=entry.image['id']) for entry in entries for row in rows(entry)]
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content))
