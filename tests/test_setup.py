@@ -4,10 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -51,8 +56,8 @@ class TestRequirements:
 
     def test_every_range_has_a_tested_version_inside(self, setup_arguments):
         pins = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in reversed(constraints())}
-        extras = [line for name, lines in setup_arguments['extras_require'].items() if name != 'openmmlab' for line in lines]
-        for line in setup_arguments['install_requires'] + extras:
+        extras = {name: lines for name, lines in setup_arguments['extras_require'].items() if name != 'openmmlab'}
+        for line in sum(extras.values(), setup_arguments['install_requires']):
             requirement = Requirement(line)
             assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
 
@@ -281,10 +286,14 @@ class TestLaunchers:
         assert run.stderr.startswith(f'usage: bash tools/{script}')
 
 
+def readme() -> str:
+    return (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
 class TestDocuments:
 
     def test_first_code_block_holds_exactly_the_two_commands(self):
-        block = re.search(r'^```.*?\n(.*?)^```', (ROOT / 'README.md').read_text(), re.MULTILINE | re.DOTALL).group(1)
+        block = re.search(r'^```.*?\n(.*?)^```', readme(), re.MULTILINE | re.DOTALL).group(1)
         assert block.splitlines() == ['bash tools/quickstart.sh', 'bash tools/run_tests.sh']
 
     def test_continuous_integration_runs_the_second(self):
@@ -297,3 +306,32 @@ class TestDocuments:
         paths = set(re.findall(r'\b((?:configs|tools|tests|projects|docs|rsc_mm)/[\w./-]*\w)', text))
         assert paths
         assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+    @pytest.mark.skipif(not find_spec('mmdet'), reason='mmdet is not installed')
+    def test_detector_of_the_readme(self):
+        import mmdet.models
+        model = self.build(0, mmdet.registry.MODELS, 'mmdet')
+        with torch.no_grad():
+            scores = model.bbox_head(model.extract_feat(torch.zeros(1, 3, 64, 96)))[0]
+        assert [tuple(score.shape[2:]) for score in scores] == [(4, 6), (2, 3), (1, 2)]
+
+    @pytest.mark.skipif(not find_spec('mmseg'), reason='mmseg is not installed')
+    @pytest.mark.filterwarnings('ignore:Default ``avg_non_ignore`` is False:UserWarning')
+    def test_segmentor_of_the_readme(self):
+        import mmseg.models
+        model = self.build(1, mmseg.registry.MODELS, 'mmseg')
+        with torch.no_grad():
+            logits = model.decode_head(model.extract_feat(torch.zeros(1, 3, 64, 96)))
+        assert logits.shape == (1, 150, 4, 6)
+
+    def build(self, number: int, models: Registry, scope: str) -> torch.nn.Module:
+        """The model of the README's python block of that number, without its weights."""
+        block = re.findall(r'^```python\n(.*?)^```', readme(), re.MULTILINE | re.DOTALL)[number]
+        names = {}
+        exec(block, names)
+        for module in names['custom_imports']['imports']:
+            import_module(module)
+        config = Config({'model': names['model']}).model
+        config.backbone.init_cfg = None
+        with DefaultScope.overwrite_default_scope(scope):
+            return models.build(config).eval()
