@@ -166,7 +166,7 @@ class InstanceRegions:
 
 @TASK_UTILS.register_module()
 class PanopticRegions:
-    """All segments of a COCO panoptic json with their masks, for zero-shot region classification (CLIPSelf, table 1).
+    """All segments of a COCO panoptic json with their masks, for zero-shot region classification (CLIPSelf, table 2).
 
     A thing's box is its annotated bbox and its crop is expanded; a stuff's box is the extent of its mask and its crop
     is that box. Segments with w * h outside [min_size^2, max_size^2] are left out, crowd segments stay, as in the
