@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import print_log
+from mmengine.registry import FUNCTIONS
 from torch.utils.data import Dataset
 
-from rsc_mm.registry import DATASETS, FUNCTIONS, TASK_UTILS
+from rsc_mm.registry import DATASETS, TASK_UTILS
 
 from .annotations import RegionTable, keep_images, list_images, load_coco, merge_tables
 from .image_io import BadImageError, check_shape, image_shape, read_image
@@ -130,6 +131,7 @@ class RegionDataset(Dataset):
             self.table = keep_images(self.table, keep)
 
 
+# In MMEngine's own registry, because its Runner looks collate functions up there without the default scope.
 @FUNCTIONS.register_module()
 def region_collate(batch: list[dict[str, Any] | None]) -> dict[str, list]:
     """Joins items into lists and drops the bad images; a batch of only bad images has empty lists.

@@ -144,11 +144,11 @@ def test_unknown_source_and_missing_file_are_named(tmp_path: Path) -> None:
         RegionDataset({'type': 'ProposalRegions'}, data_root=str(tmp_path))
 
 
-@pytest.mark.parametrize('batching', [{'batch_size': 2}, {
-    'batch_size': 2, 'batch_sampler': {'type': 'AspectRatioBatchSampler'}}])
-def test_runner_builds_the_loader(tmp_path: Path, batching: dict) -> None:
+@pytest.mark.parametrize('batching', [{}, {'batch_sampler': {'type': 'AspectRatioBatchSampler'}}])
+@pytest.mark.parametrize('collate', ['region_collate', 'rsc_mm.region_collate'])
+def test_runner_builds_the_loader(tmp_path: Path, batching: dict, collate: str) -> None:
     root = coco_root(tmp_path, 3)
-    config = dict(num_workers=0, collate_fn=dict(type='rsc_mm.region_collate'), sampler=dict(type='EpochSampler'),
+    config = dict(batch_size=2, num_workers=0, collate_fn=dict(type=collate), sampler=dict(type='EpochSampler'),
                   dataset=dict(type='RegionDataset', regions=GRID, ann_file='ann.json', data_root=str(root),
                                img_prefix='images'), **batching)
     from mmengine.registry import DefaultScope
