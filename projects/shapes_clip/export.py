@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from model import ARCH, TEXT_ARCH
 
+from rsc_mm.utils.checkpoint import read_checkpoint
+
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
@@ -26,7 +28,7 @@ def public_state_dict(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def main() -> None:
     """Converts the latest checkpoint."""
     args = parse_args()
-    state = torch.load(args.work_dir / 'latest.pt', map_location='cpu')
+    state = read_checkpoint(args.work_dir / 'latest.pt')
     if state['step'] < state['steps']:
         print(f"note: training is at step {state['step']} of {state['steps']}")
     meta = dict(backbone='EVACLIPViT', readout='value', arch=ARCH, text_arch=TEXT_ARCH, seed=state['seed'],

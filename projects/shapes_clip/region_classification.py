@@ -13,7 +13,7 @@ test_cfg = dict(type='TestLoop')
 test_dataloader = dict(
     batch_size=25,
     num_workers=0,
-    collate_fn=dict(type='region_collate'),
+    collate_fn=dict(type='rsc_mm.region_collate'),
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='RegionDataset', data_root='data/shapes', ann_file='annotations/panoptic_dev.json', img_prefix='dev',

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rsc_mm.datasets.shapes import CLASS_NAMES, SHAPES
 from rsc_mm.models.text.text_tower import tokenize
+from rsc_mm.utils.checkpoint import read_checkpoint
 
 WARMUP_STEPS, SCALE_LIMITS, SAVE_EVERY = 300, (1.0, 100.0), 200
 
@@ -73,7 +74,7 @@ def resume(path: Path, model: ShapesCLIP, optimizer: torch.optim.Optimizer) -> i
     """Loads the latest checkpoint if there is one; returns the number of steps done."""
     if not path.exists():
         return 0
-    state = torch.load(path)
+    state = read_checkpoint(path)
     model.load_state_dict(state['model'])
     optimizer.load_state_dict(state['optimizer'])
     model.refresh()
