@@ -1,10 +1,14 @@
 """Evaluate a tower: python tools/test.py configs/evaluation/region_classification_vitb16.py CHECKPOINT
 
-CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved.
+CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved. The metrics also go to
+metrics.json in the work directory.
 """
 import argparse
+import json
+from pathlib import Path
 
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from train import load_config
 
@@ -28,7 +32,9 @@ def main() -> None:
     config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
     runner = Runner.from_cfg(config)
     getattr(runner.model, 'module', runner.model).init_weights()
-    runner.test()
+    metrics = runner.test()
+    if is_main_process():
+        Path(config.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=1))
 
 
 if __name__ == '__main__':

@@ -21,7 +21,8 @@ class RegionEncoder(BaseModel):
     """
 
     def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, since MMEngine would look for the type in the default scope only.
+        super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
 
     def forward(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None = None,

@@ -1,0 +1,27 @@
+# The Shapes world of tools/make_shapes.py: 10 kinds of things on 8 kinds of stuff; 'val' is for reporting only, recipes
+# are tuned on 'dev'.
+data_root = '{{$SHAPES_ROOT:data/shapes}}'
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=0,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='RegionDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_train.json',
+        img_prefix='train',
+        regions=dict(type='GridRegions')))
+val_dataloader = dict(
+    batch_size=25,
+    num_workers=0,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type='RegionDataset',
+        data_root=data_root,
+        ann_file='annotations/panoptic_val.json',
+        img_prefix='val',
+        seg_prefix='panoptic_val',
+        regions=dict(type='PanopticRegions')))
+test_dataloader = val_dataloader

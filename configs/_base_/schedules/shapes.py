@@ -1,0 +1,13 @@
+# 8 epochs of 2,000 scenes in batches of 16: 1,000 steps.
+train_cfg = dict(type='ResumableEpochLoop', max_epochs=8, val_interval=8)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='BFloat16OptimWrapper',
+    constructor='DecayGroupsConstructor',
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.1, betas=(0.9, 0.999), eps=1e-8))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=100),
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

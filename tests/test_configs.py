@@ -1,0 +1,77 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+
+import rsc_mm.engine  # noqa: F401  registers the hooks and loops
+from rsc_mm.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS
+from tests.test_tools.common import REPOSITORY
+
+LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / 'configs').rglob('*.py')
+                if '_base_' not in path.parts)
+FAMILIES = sorted({leaf.parent for leaf in LEAVES})
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=str)
+def test_every_type_resolves_and_the_model_builds(leaf):
+    config = Config.fromfile(leaf)
+    registries = (DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS)
+    parts = [config.model, config.get('train_dataloader'), config.get('val_dataloader'), config.get('test_dataloader'),
+             config.get('val_evaluator'), config.get('test_evaluator'), config.get('custom_hooks'),
+             config.get('train_cfg'), config.get('test_cfg')]
+    for name in re.findall(r"'type': '([\w.]+)'", str([part and _plain(part) for part in parts])):
+        assert name == 'Pretrained' or any(registry.get(name) for registry in registries), name
+    model = _plain(config.model)
+    if 'class_embeddings' in model:
+        model['class_embeddings'] = torch.zeros(3, 4)
+    with torch.device('meta'):
+        built = MODELS.build(model)
+    assert built.backbone.patch_size == built.data_preprocessor.patch_size
+    if config.model.data_preprocessor.crop_size:
+        assert built.backbone.image_size == config.model.data_preprocessor.crop_size
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=str)
+def test_leaves_are_short_and_tell_what_was_measured(leaf):
+    text = leaf.read_text()
+    assert len(text.splitlines()) <= 30
+    assert re.search(r'^# Commands?:', text, re.M)
+    assert re.search(r'^# Measured here: ', text, re.M)
+    command = re.search(r'configs/[\w/]+\.py', text)[0]
+    assert Path(command).exists() and f'configs/{leaf.parent.name}/{leaf.name}' in text
+
+
+@pytest.mark.parametrize('family', FAMILIES, ids=str)
+def test_every_family_has_a_page_and_a_metafile_of_its_configs(family):
+    assert (family / 'README.md').exists()
+    content = yaml.safe_load((family / 'metafile.yml').read_text())
+    assert {model['Config'] for model in content['Models']} == {str(leaf) for leaf in LEAVES if leaf.parent == family}
+
+
+def test_one_setting_moves_the_data(monkeypatch):
+    monkeypatch.setenv('COCO_ROOT', '/somewhere/coco')
+    config = Config.fromfile('configs/clipself/region_text_vitb16_coco.py')
+    text = json.dumps(_plain(config.model)) + json.dumps(_plain(config.train_dataloader))
+    assert text.count('/somewhere/coco') == 2 and 'data/coco' not in text
+
+
+def test_import_pulls_no_host_library():
+    from tests.test_tools.common import run_tool
+    code = ('import sys, rsc_mm, rsc_mm.models, rsc_mm.datasets, rsc_mm.evaluation, rsc_mm.engine; '
+            "print([m for m in ('mmdet', 'mmseg', 'mmcv') if m in sys.modules])")
+    assert run_tool(['-W', 'ignore', '-c', code]).strip().endswith('[]')
+
+
+def _plain(part: object) -> object:
+    if isinstance(part, dict):
+        return {key: _plain(value) for key, value in part.items()}
+    return [_plain(value) for value in part] if isinstance(part, (list, tuple)) else part
