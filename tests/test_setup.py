@@ -137,6 +137,12 @@ case "$*" in
   *'sys.version_info[:2]'*) echo "${FAKE_VERSION%.*}" ;;
   *'import venv'*) exit "${NO_VENV:-0}" ;;
   *'-m venv'*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  -) cat > /dev/null; echo "$XDG_CACHE_HOME/cp311-torch2-cpu" ;;
+  *'-m pip wheel'*)
+    while [ "$1" != -w ]; do shift; done
+    mkdir -p "$2"
+    touch "$2/onedl_mmcv-2.3.6-cp311-cp311-linux_x86_64.whl"
+    exit "${WHEEL_FAILS:-0}" ;;
   *'-m pip install'*) sleep "${PIP_SECONDS:-0}"; echo 'pip says something'; exit "${PIP_FAILS:-0}" ;;
 esac
 """
@@ -239,8 +245,21 @@ class TestSetupScript:
         assert run.returncode == 1
         assert 'PYTHON=otherpython is 3.12' in run.stderr
 
+    def test_operators_are_built_once_for_all_environments(self, clone):
+        variables = {'XDG_CACHE_HOME': str(clone / 'cache'), 'CXX': 'true'}
+        failed = self.setup(clone, 'all', WHEEL_FAILS='1', **variables)
+        assert failed.returncode == 1 and "step 'mmcv's operators" in failed.stderr
+        assert not list((clone / 'cache').rglob('*.whl'))
+        assert 'built once' in self.setup(clone, 'all', **variables).stderr
+        wheel, = (clone / 'cache').rglob('*.whl')
+        assert wheel.parent == clone / 'cache/cp311-torch2-cpu'
+        assert f'{wheel} -e .[onedl,det,seg]' in (clone / 'calls').read_text()
+        shutil.rmtree(clone / '.venv')
+        assert 'built earlier' in self.setup(clone, 'all', **variables).stderr
+        assert self.setup(clone, 'core', **variables).stderr == '', 'all holds the core'
+
     def test_missing_compiler_is_named(self, clone):
-        run = self.setup(clone, 'all', CXX='no-such-compiler')
+        run = self.setup(clone, 'all', CXX='no-such-compiler', XDG_CACHE_HOME=str(clone / 'cache'))
         assert run.returncode == 1
         assert "no C++ compiler (no-such-compiler) to build mmcv's operators with. How: apt install g++" in run.stderr
 

@@ -123,7 +123,7 @@ PY
 }
 
 build_wheel() { # FOLDER VERSION: built beside its place and moved there when whole
-  local folder=$1 version=$2 jobs building
+  local folder=$1 version=$2 jobs building failed=0
   jobs=$(nproc 2>/dev/null || echo 2)
   mkdir -p "$folder"
   find "$folder" -maxdepth 1 -name '.building.*' -mmin +180 -exec rm -rf {} + # left by an interrupted build
@@ -133,8 +133,9 @@ build_wheel() { # FOLDER VERSION: built beside its place and moved there when wh
   # -g0: no debug symbols, which take nearly half of the compilation.
   PATH="$PWD/.venv/bin:$PATH" MMCV_WITH_OPS=1 MAX_JOBS=$((jobs < 8 ? jobs : 8)) CFLAGS=-g0 CXXFLAGS=-g0 TMPDIR="$building" \
     .venv/bin/python -m pip wheel -v --disable-pip-version-check --no-input --no-deps --no-build-isolation \
-    --no-cache-dir -w "$building/out" "onedl-mmcv==$version" &&
-    mv "$building"/out/*.whl "$folder/" && rm -rf "$building"
+    --no-cache-dir -w "$building/out" "onedl-mmcv==$version" && mv "$building"/out/*.whl "$folder/" || failed=1
+  rm -rf "$building"
+  return $failed
 }
 
 exec 9>.venv.lock
