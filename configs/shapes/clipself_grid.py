@@ -5,3 +5,4 @@ _base_ = [
     '../_base_/models/shapes_clip.py', '../_base_/datasets/shapes.py', '../_base_/default_runtime.py',
     '../_base_/schedules/shapes.py'
 ]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

@@ -10,4 +10,3 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=100),
 ]
-default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

@@ -1,0 +1,119 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rsc_mm.utils.checkpoint import load_clip_checkpoint, read_checkpoint
+from tests.test_tools.common import REPOSITORY, run_tool
+from tests.towers import tiny_eva
+
+COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
+CLIP = 'projects/shapes_clip/shapes_clip.pt'
+
+
+def test_evaluation_of_the_tiny_clip(shapes_root, tmp_path):
+    printed = run_tool(['tools/test.py', 'configs/shapes/region_classification.py', CLIP, '--work-dir', str(tmp_path)],
+                       SHAPES_ROOT=str(shapes_root))
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert 'boxes_top1' in printed
+    assert {f'{name}_top{k}' for k in (1, 5) for name in ('boxes', 'thing_masks', 'stuff_masks', 'thing_crops',
+                                                          'stuff_crops')} == metrics.keys()
+    assert metrics['thing_crops_top1'] > metrics['boxes_top1']
+
+
+@pytest.mark.parametrize('ending', ['.pth', '.pt', '.safetensors'])
+def test_publish_and_reload_gives_the_same_features(tmp_path, ending):
+    from rsc_mm.models import EVACLIPViT
+    out = tmp_path / f'tower{ending}'
+    run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out)])
+    arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128, ref_feat_shape=(8, 8))
+    towers = [EVACLIPViT(arch).eval() for _ in range(2)]
+    for tower, path in zip(towers, (CLIP, out)):
+        load_clip_checkpoint(tower, path if path is out else REPOSITORY / path)
+    image = torch.randn(1, 3, 128, 96)
+    with torch.no_grad():
+        assert torch.equal(towers[0].encode_dense(image), towers[1].encode_dense(image))
+    with pytest.raises(ValueError, match="trained with readout 'value'"):
+        load_clip_checkpoint(EVACLIPViT(arch, readout='vanilla'), out)
+
+
+def test_publish_takes_the_text_tower_of_the_original(tmp_path):
+    out = tmp_path / 'clip.pt'
+    original = {'text.ln_final.weight': torch.arange(3.), 'logit_scale': torch.ones(()), 'visual.head.bias': torch.ones(2)}
+    torch.save(original, tmp_path / 'original.pt')
+    run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out), '--clip',
+              str(tmp_path / 'original.pt')])
+    weights = read_checkpoint(out)['state_dict']
+    assert torch.equal(weights['text.ln_final.weight'], torch.arange(3.))
+    assert weights['visual.head.bias'].shape == (128, )
+    assert 'visual.blocks.0.attn.q_bias' in weights
+
+
+def test_publish_refuses_other_endings():
+    printed = run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, 'tower.bin'], status=1)
+    assert "found the ending '.bin', expected one of" in printed
+
+
+def test_benchmark_compares_two_modes(tmp_path):
+    printed = run_tool(['tools/benchmark.py', 'configs/shapes/clipself_grid.py', 'configs/shapes/region_text.py',
+                        '--layouts', 'square', 'rectangle', '--sizes', '64', '--rounds', '1', '--crops', '2',
+                        '--json', str(tmp_path / 'rows.json')])
+    rows = json.loads((tmp_path / 'rows.json').read_text())
+    assert len(rows) == 4 and rows[0]['ratio'] == 1
+    assert 'ratio' in printed and all(row['step_s'] > 0 and row['memory_mib'] > 0 for row in rows)
+    assert rows[1]['gflops'] < rows[0]['gflops']
+
+
+def test_benchmark_flops_are_those_torch_counts():
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+    import sys
+    sys.path.insert(0, str(REPOSITORY / 'tools'))
+    from benchmark import dense_flops, image_flops
+    tower, image = tiny_eva(), torch.randn(2, 3, 48, 64)
+    for count, encode, x in ((dense_flops, tower.encode_dense, image),
+                             (image_flops, tower.encode_image, torch.randn(3, 3, 64, 64))):
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            encode(x)
+        assert count(tower, x) == pytest.approx(counter.get_total_flops(), rel=1e-3)
+
+
+def test_tools_refuse_what_they_cannot_do():
+    assert 'nothing.pt: no such file' in run_tool(
+        ['tools/test.py', 'configs/shapes/region_classification.py', 'nothing.pt'], status=1)
+    assert 'expected numbers of at least 1' in run_tool(
+        ['tools/benchmark.py', 'configs/shapes/clipself_grid.py', '--rounds', '0'], status=1)
+
+
+@pytest.mark.skipif(not COCO_MINI.is_dir(), reason='real COCO images are not at hand')
+@pytest.mark.parametrize('name', ['clipself_vitb16_coco_patches', 'clipself_vitb16_coco_patches_rect'])
+def test_true_size_on_real_images(tmp_path, name):
+    """A proof of plumbing on random weights: decode, crop, train 25 steps at B/16 size, evaluate what was saved."""
+    generator = np.random.default_rng(0)
+    np.save(tmp_path / 'classes.npy', generator.standard_normal((133, 512)).astype('float32'))
+    embeddings = f'{tmp_path}/classes.npy'
+    run_tool(['tools/train.py', f'configs/clipself/{name}.py', '--work-dir', str(tmp_path), '--cfg-options',
+              'model.backbone.init_cfg=None', 'model.data_preprocessor.image_size=224', 'train_cfg.max_epochs=1',
+              'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
+              'train_dataloader.dataset.regions.max_regions=4', 'optim_wrapper.optimizer.lr=1e-4', 'val_cfg=None',
+              'val_dataloader=None', 'val_evaluator=None', 'param_scheduler=None', 'default_hooks.logger.interval=1'],
+             COCO_ROOT=str(COCO_MINI))
+    log, = tmp_path.glob('*/vis_data/scalars.json')
+    losses = [json.loads(line)['loss'] for line in log.read_text().splitlines() if 'loss' in line]
+    assert len(losses) == 25 and np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    if name.endswith('_rect'):
+        return
+    printed = run_tool(['tools/test.py', 'configs/evaluation/region_classification_vitb16.py',
+                        (tmp_path / 'last_checkpoint').read_text(), '--work-dir', str(tmp_path / 'test'),
+                        '--cfg-options', f'test_evaluator.class_embeddings={embeddings}',
+                        'model.data_preprocessor.image_size=224', 'model.data_preprocessor.crop_size=None',
+                        'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
+                        'test_dataloader.batch_size=5'], COCO_ROOT=str(COCO_MINI))
+    metrics = json.loads((tmp_path / 'test' / 'metrics.json').read_text())
+    assert 'stuff_masks_top1' in printed
+    assert metrics.keys() == {f'{name}_top{k}' for name in ('boxes', 'thing_masks', 'stuff_masks') for k in (1, 5)}
+    assert all(0 <= value <= 100 for value in metrics.values())
