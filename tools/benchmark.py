@@ -6,8 +6,8 @@
 
 Every case is a combination of configuration, dtype, layout and size. All cases run in turns, so that a change of the
 machine's load meets all of them; the table gives the median of the rounds, and the ratio of each step to the first
-case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update; memory = peak of
-the process during the steps (on a GPU: of its allocator); MFU = analytic FLOPs of the step over what a large matrix
+case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update; memory = peak
+of the process during the steps (on a GPU: of its allocator); MFU = analytic FLOPs of the step over what a large matrix
 product of that dtype reaches on this machine. FLOPs count multiplications and additions of the linear layers and of
 attention, the backward pass as twice the forward pass of what trains.
 """

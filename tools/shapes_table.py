@@ -3,8 +3,8 @@
   python tools/shapes_table.py --seeds 0 1 2 --jobs 2
 
 Trains each configuration once per seed and evaluates it on the val split; the original tower is evaluated once. Every
-finished part is kept in --work-dir, so the same command goes on after an interruption; --split dev is for tuning. Prints
-mean and standard deviation over the seeds, in percent, and writes table.md and table.json.
+finished part is kept in --work-dir, so the same command goes on after an interruption; --split dev is for tuning.
+Prints mean and standard deviation over the seeds, in percent, and writes table_SPLIT.md and table_SPLIT.json.
 """
 import argparse
 import json

@@ -1,4 +1,4 @@
-# Zero-shot classification of the regions of the Shapes val split: boxes, thing and stuff masks, image crops; 18 classes.
+# Zero-shot classification of the regions of the Shapes val split: boxes, masks and image crops, 18 classes.
 # Command: python tools/test.py configs/shapes/region_classification.py CHECKPOINT
 # Measured here: see README.md.
 _base_ = ['../_base_/models/shapes_clip.py', '../_base_/datasets/shapes.py', '../_base_/default_runtime.py']

@@ -29,10 +29,8 @@ def main() -> None:
     """Converts the latest checkpoint."""
     args = parse_args()
     state = read_checkpoint(args.work_dir / 'latest.pt')
-    if state['step'] < state['steps']:
-        print(f"note: training is at step {state['step']} of {state['steps']}")
     meta = dict(backbone='EVACLIPViT', readout='value', arch=ARCH, text_arch=TEXT_ARCH, seed=state['seed'],
-                samples_seen=state['step'] * state['batch'])
+                samples_seen=state['samples'])
     torch.save(dict(state_dict=public_state_dict(state['model']), meta=meta), args.out)
     print(f'{args.out}: {args.out.stat().st_size / 2 ** 20:.1f} MiB')
 

@@ -8,20 +8,21 @@ from model import TEXT_ARCH
 from samples import draw_pool, draw_single
 from torch import Tensor
 
-from rsc_mm.datasets.shapes import CLASS_NAMES
+from rsc_mm.datasets.shapes import CLASS_NAMES, SHAPES
 from rsc_mm.models.text.text_tower import tokenize
 
 HELD_OUT_SEED = 10 ** 6
 Pool = dict[str, Tensor]
 
 
-def load_pool(path: Path, seed: int, count: int) -> Pool:
+def load_pool(path: Path, seed: int, count: int, aside: float) -> Pool:
     """Draws the training pool, or reads it where it was drawn before.
 
     Args:
         path: File of the pool.
         seed: Seed of the pool.
         count: Number P of images.
+        aside: Share of the images whose things lie near the border.
 
     Returns:
         images (P, 3, 64, 64) uint8; caption (P,), index into the C distinct captions; tokens (C, L); facts (P, F) true
@@ -29,15 +30,15 @@ def load_pool(path: Path, seed: int, count: int) -> Pool:
     """
     if not path.exists():
         start = time.time()
-        pool = _draw(seed, count)
+        pool = _draw(seed, count, aside)
         torch.save(pool, path.with_suffix('.tmp'))
         path.with_suffix('.tmp').rename(path)
         print(f"drew {count} images with {len(pool['tokens'])} captions in {time.time() - start:.0f} s", flush=True)
     return torch.load(path)
 
 
-def _draw(seed: int, count: int) -> Pool:
-    samples = draw_pool(seed, count)
+def _draw(seed: int, count: int, aside: float) -> Pool:
+    samples = draw_pool(seed, count, aside)
     captions, caption = np.unique([sample.caption for sample in samples], return_inverse=True)
     stated = np.zeros((len(captions), len(samples[0].stated)), bool)
     stated[caption] = [sample.stated for sample in samples]
@@ -47,7 +48,7 @@ def _draw(seed: int, count: int) -> Pool:
                 facts=torch.from_numpy(np.stack([sample.facts for sample in samples])))
 
 
-def take_batch(pool: Pool, step: int, batch: int, seed: int, device: str) -> tuple[Tensor, ...]:
+def take_batch(pool: Pool, step: int, batch: int, seed: int, salience: bool) -> tuple[Tensor, ...]:
     """The batch of a step: a function of seed and step alone, so that a resumed run repeats exactly.
 
     Args:
@@ -55,7 +56,8 @@ def take_batch(pool: Pool, step: int, batch: int, seed: int, device: str) -> tup
         step: Number of the step from 0.
         batch: Images B.
         seed: Seed of order and flips.
-        device: Where the batch goes.
+        salience: A caption that names things is false of an image captioned by its stuff alone, and the reverse: the
+            model learns which of two true names comes first. Otherwise every caption that fits is true.
 
     Returns:
         images (B, 3, 64, 64) uint8, half of them flipped; tokens (U, L) of the batch's unique captions; caption (B,),
@@ -69,8 +71,12 @@ def take_batch(pool: Pool, step: int, batch: int, seed: int, device: str) -> tup
     images[flip] = images[flip].flip(3)
     unique, caption = pool['caption'][rows].unique(return_inverse=True)
     # A caption is true of an image if it states nothing that the image lacks.
-    lacking = (~pool['facts'][rows]).float() @ pool['stated'][unique].float().t()
-    return tuple(x.to(device) for x in (images, pool['tokens'][unique], caption, lacking == 0))
+    stated = pool['stated'][unique]
+    true = (~pool['facts'][rows]).float() @ stated.float().t() == 0
+    if salience:
+        names_thing = stated[:, :len(SHAPES)].any(1)
+        true &= names_thing[caption][:, None] == names_thing
+    return images, pool['tokens'][unique], caption, true
 
 
 def held_out(count: int = 25) -> tuple[Tensor, Tensor]:

@@ -28,11 +28,11 @@ class Sample:
 
 @dataclass
 class Placed:
-    """A thing on the canvas: its names, its side as a share of the canvas, and its pixels (H, W) in [0, 1]."""
+    """A thing on the canvas: its names, how much it strikes the eye in [0, 1], and its pixels (H, W) in [0, 1]."""
 
     shape: str
     colour: str
-    share: float
+    salience: float
     coverage: np.ndarray
 
     def __post_init__(self) -> None:
@@ -88,6 +88,7 @@ def _background(hw: tuple[int, int], rng: Generator) -> tuple[np.ndarray, list[s
 
 
 def _place(hw: tuple[int, int], rng: Generator, side: tuple[float, float], spread: float) -> Placed:
+    """A thing whose side is a share of the canvas, within ``spread`` of the middle; the larger, the more salient."""
     shape = str(rng.choice(SHAPES))
     share = rng.uniform(*side)
     centre = (hw[1] * (0.5 + rng.uniform(-spread, spread)), hw[0] * (0.5 + rng.uniform(-spread, spread)))
@@ -96,26 +97,38 @@ def _place(hw: tuple[int, int], rng: Generator, side: tuple[float, float], sprea
     return Placed(shape, str(rng.choice(COLOUR_NAMES)), share, coverage)
 
 
-def _things(hw: tuple[int, int], rng: Generator) -> list[Placed]:
-    """None, one or two things, the main one first: large and central, or (a quarter of the images) small."""
+def _place_aside(hw: tuple[int, int], rng: Generator) -> Placed:
+    """A thing of any size near a border, as in the crop of a region of stuff: not salient."""
+    shape = str(rng.choice(SHAPES))
+    offset = [rng.uniform(0.3, 0.5) * rng.choice([-1, 1]), rng.uniform(-0.5, 0.5)][::rng.choice([-1, 1])]
+    centre = (hw[1] * (0.5 + offset[0]), hw[0] * (0.5 + offset[1]))
+    coverage = draw_shape(shape, hw, centre, min(hw) * rng.uniform(0.25, 0.8), rng.uniform(-0.3, 0.3))
+    return Placed(shape, str(rng.choice(COLOUR_NAMES)), 0.0, coverage)
+
+
+def _things(hw: tuple[int, int], rng: Generator, aside: float) -> list[Placed]:
+    """None, one or two things, the main one first: large and central, or (a quarter of the images) small, or aside."""
+    if aside and rng.random() < aside:
+        return [_place_aside(hw, rng) for _ in range(rng.choice([1, 2]))]
     if rng.random() < 0.25:
         return [_place(hw, rng, (0.15, 0.5), 0.4) for _ in range(rng.choice([1, 2]))]
     things = [_place(hw, rng, (0.5, 0.95), 0.1), _place(hw, rng, (0.3, 0.9), 0.55)]
     return things[:rng.choice([0, 1, 2], p=[0.15, 0.35, 0.5])]
 
 
-def draw_sample(rng: Generator) -> Sample:
+def draw_sample(rng: Generator, aside: float = 0.0) -> Sample:
     """Draws one training pair.
 
     Args:
         rng: Source of everything.
+        aside: Share of the images whose things lie near the border.
 
     Returns:
         The image on a canvas of random size, resized and padded as a crop is, with a caption that is true of it.
     """
     hw = _canvas_size(rng)
     canvas, textures = _background(hw, rng)
-    things = _things(hw, rng)
+    things = _things(hw, rng, aside)
     for thing in things[::rng.choice([-1, 1])]:  # half of the time the other thing covers a part of the main one
         canvas = paint(canvas, thing.coverage, thing.colour, rng)
         for other in things:
@@ -153,7 +166,7 @@ def as_crop(image: np.ndarray) -> np.ndarray:
 
 def _caption(things: list[Placed], textures: list[str], rng: Generator) -> tuple[str, list[int]]:
     """Names what is salient: large things nearly always, stuff where things are small or absent."""
-    largest = max((thing.share for thing in things), default=0)
+    largest = max((thing.salience for thing in things), default=0)
     name_things = bool(things) and rng.random() < np.clip((largest - 0.25) / 0.3, 0.1, 0.97)
     phrases, ids = [], []
     for thing in things[:1 + (rng.random() < 0.6)] if name_things else []:
@@ -171,14 +184,14 @@ def _caption(things: list[Placed], textures: list[str], rng: Generator) -> tuple
     return str(rng.choice(TEMPLATES)).format(text), ids
 
 
-def _draw_many(job: tuple[int, int, int]) -> list[Sample]:
+def _draw_many(job: tuple[int, int, int, float]) -> list[Sample]:
     cv2.setNumThreads(1)
-    seed, start, stop = job
-    return [draw_sample(np.random.default_rng((seed, index))) for index in range(start, stop)]
+    seed, start, stop, aside = job
+    return [draw_sample(np.random.default_rng((seed, index)), aside) for index in range(start, stop)]
 
 
-def draw_pool(seed: int, count: int, processes: int = 2, chunk: int = 1000) -> list[Sample]:
+def draw_pool(seed: int, count: int, aside: float = 0.0, processes: int = 2, chunk: int = 1000) -> list[Sample]:
     """Draws samples 0 .. count of a seed in several processes; the result does not depend on their number."""
-    jobs = [(seed, start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    jobs = [(seed, start, min(start + chunk, count), aside) for start in range(0, count, chunk)]
     with Pool(processes) as pool:
         return [sample for part in pool.imap(_draw_many, jobs) for sample in part]

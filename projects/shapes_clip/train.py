@@ -7,6 +7,7 @@ Resumes by itself from latest.pt in the work directory. README.md beside this fi
 import argparse
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +19,27 @@ from rsc_mm.datasets.shapes import CLASS_NAMES, SHAPES
 from rsc_mm.models.text.text_tower import tokenize
 from rsc_mm.utils.checkpoint import read_checkpoint
 
-WARMUP_STEPS, SCALE_LIMITS, SAVE_EVERY = 300, (1.0, 100.0), 200
+SCALE_LIMITS, SAVE_EVERY = (1.0, 100.0), 100
+
+
+@dataclass
+class Stage:
+    """One part of the recipe: samples seen, pool of images, peak learning rate and warm-up.
+
+    The first stage takes every caption that fits as true. The second teaches what comes first: a large central thing
+    before the stuff around it, the stuff before things at the border; its pool holds images of the latter kind.
+    """
+
+    samples: int
+    pool: int
+    lr: float
+    warmup: int
+    aside: float
+    salience: bool
+
+
+STAGES = [Stage(640_000, 140_000, 1.5e-3, 300, aside=0.0, salience=False),
+          Stage(160_000, 60_000, 5e-4, 50, aside=0.2, salience=True)]
 
 
 def make_optimizer(model: ShapesCLIP) -> torch.optim.AdamW:
@@ -30,11 +51,11 @@ def make_optimizer(model: ShapesCLIP) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
+def learning_rate(stage: Stage, step: int, steps: int) -> float:
     """Linear warm-up, then cosine to 0."""
-    if step < WARMUP_STEPS:
-        return peak * (step + 1) / WARMUP_STEPS
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)))
+    if step < stage.warmup:
+        return stage.lr * (step + 1) / stage.warmup
+    return stage.lr * 0.5 * (1 + math.cos(math.pi * (step - stage.warmup) / max(1, steps - stage.warmup)))
 
 
 def train_step(model: ShapesCLIP, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...]) -> float:
@@ -82,48 +103,62 @@ def resume(path: Path, model: ShapesCLIP, optimizer: torch.optim.Optimizer) -> i
     return state['step']
 
 
-def train(args: argparse.Namespace, model: ShapesCLIP, pool: dict[str, Tensor]) -> None:
-    """All steps, with a line every 20 and a checkpoint with accuracies every 200."""
-    optimizer, steps, latest = make_optimizer(model), args.samples // args.batch, args.work_dir / 'latest.pt'
-    images, labels = held_out()
-    first, start = resume(latest, model, optimizer), time.time()
-    for step in range(first, steps):
+def train_stage(args: argparse.Namespace, number: int, before: int, done: int, model: ShapesCLIP,
+                optimizer: torch.optim.Optimizer) -> None:
+    """One stage, with a line every 20 steps and a checkpoint with accuracies every 100.
+
+    Args:
+        args: Command line.
+        number: Position in STAGES.
+        before: Steps of all earlier stages.
+        done: Steps done in all, more than ``before`` when resumed within the stage.
+        model: The towers.
+        optimizer: Over both towers.
+    """
+    stage, seed = STAGES[number], args.seed + number
+    pool = load_pool(args.work_dir / f'pool_{seed}_{stage.pool}.pt', seed, stage.pool, stage.aside)
+    (images, labels), steps, start = held_out(), stage.samples // args.batch, time.time()
+    for step in range(done - before, steps):
         for group in optimizer.param_groups:
-            group['lr'] = learning_rate(step, steps, args.lr)
-        loss = train_step(model, optimizer, take_batch(pool, step, args.batch, args.seed, args.device))
-        seconds = (time.time() - start) / (step + 1 - first)
+            group['lr'] = learning_rate(stage, step, steps)
+        batch = take_batch(pool, step, args.batch, seed, stage.salience)
+        loss = train_step(model, optimizer, tuple(x.to(args.device) for x in batch))
+        seconds = (time.time() - start) / (step + 1 - done + before)
         if (step + 1) % 20 == 0:
-            print(f'step {step + 1}/{steps} loss {loss:.3f} scale {model.logit_scale.exp():.1f} '
+            print(f'stage {number + 1} step {step + 1}/{steps} loss {loss:.3f} scale {model.logit_scale.exp():.1f} '
                   f'{args.batch / seconds:.0f} images/s eta {seconds * (steps - step - 1) / 60:.1f} min', flush=True)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             things, stuff = accuracy(model, images, labels, args.device)
             print(f'  held-out singles among 18 names: things {things:.1f} %, stuff {stuff:.1f} %', flush=True)
-            save(latest, dict(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step + 1, steps=steps,
-                              seed=args.seed, batch=args.batch))
+            save(args.work_dir / 'latest.pt', dict(
+                model=model.state_dict(), optimizer=optimizer.state_dict(), step=before + step + 1, seed=args.seed,
+                samples=(before + step + 1) * args.batch))
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/shapes_clip'))
-    parser.add_argument('--samples', type=int, default=640_000, help='image-caption pairs seen')
-    parser.add_argument('--pool', type=int, default=140_000, help='distinct images drawn')
     parser.add_argument('--batch', type=int, default=256)
-    parser.add_argument('--lr', type=float, default=1.5e-3)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Draws the pool and trains."""
+    """Trains all stages, from the latest checkpoint if there is one."""
     args = parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
-    pool = load_pool(args.work_dir / f'pool_{args.seed}_{args.pool}.pt', args.seed, args.pool)
     model = ShapesCLIP().to(args.device)
     model.worker[0].to(args.device)
-    train(args, model, pool)
+    optimizer = make_optimizer(model)
+    done, before = resume(args.work_dir / 'latest.pt', model, optimizer), 0
+    for number, stage in enumerate(STAGES):
+        steps = stage.samples // args.batch
+        if done < before + steps:
+            train_stage(args, number, before, max(done, before), model, optimizer)
+        before += steps
 
 
 if __name__ == '__main__':

@@ -149,10 +149,11 @@ def region_collate(batch: list[dict[str, Any] | None]) -> dict[str, list]:
 def _build_source(regions: Any) -> Any:
     if callable(regions):
         return regions
-    name = regions.get('type')
-    if isinstance(name, str) and TASK_UTILS.get(name) is None:
+    if not isinstance(regions, dict) or 'type' not in regions:
+        raise TypeError(f"RegionDataset.regions: found {regions!r}, expected a config such as dict(type='GridRegions')")
+    if isinstance(regions['type'], str) and TASK_UTILS.get(regions['type']) is None:
         known = [key for key in TASK_UTILS.module_dict if key.endswith('Regions')]
-        raise KeyError(f'RegionDataset.regions.type: found {name!r}, expected one of {known}')
+        raise KeyError(f"RegionDataset.regions.type: found {regions['type']!r}, expected one of {known}")
     return TASK_UTILS.build(regions)
 
 

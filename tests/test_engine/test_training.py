@@ -77,8 +77,8 @@ class Losses(Hook):
 
 def test_a_run_repeats_exactly_and_its_loss_falls(tmp_path):
     losses = [Losses(), Losses()]
-    runs = [train(configure(tmp_path / str(i), **{'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}), hook)
-            for i, hook in enumerate(losses)]
+    no_val = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    runs = [train(configure(tmp_path / str(i), **no_val), hook) for i, hook in enumerate(losses)]
     assert equal(student(runs[0]), student(runs[1]))
     assert losses[0].values == losses[1].values
     assert len(losses[0].values) == STEPS
@@ -145,8 +145,7 @@ def test_validation_runs_on_the_ensemble_and_gives_the_student_back(tmp_path):
     runner = train(configure(tmp_path), watch)
     assert equal(watch.validated, ensemble(runner.model.backbone, runner.model.teacher, 0.7))
     assert not equal(watch.validated, student(runner))
-    scalars = {name: value.current() for name, value in runner.message_hub.log_scalars.items() if name.startswith('val')}
-    assert 0 <= scalars['val/boxes_top1'] <= 100
+    assert 0 <= runner.message_hub.get_scalar('val/boxes_top1').current() <= 100
 
 
 def test_resuming_from_a_checkpoint_without_student_is_an_error(tmp_path):

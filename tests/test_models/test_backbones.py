@@ -203,7 +203,7 @@ def test_bfloat16_autocast(build):
     (dict(readout='qqq'), "field 'readout': found 'qqq'"),
     (dict(frozen_stages=9), "'frozen_stages': found 9, expected -1 to 4"),
     (dict(out_indices=(3, 1)), r"'out_indices': found \(3, 1\)"),
-    (dict(out_indices=(4, )), r"expected ascending block numbers in 0..3"),
+    (dict(out_indices=(4, )), r'expected ascending block numbers in 0..3'),
     (dict(init_cfg=dict(type='Xavier')), "'init_cfg': found"),
 ])
 def test_bad_fields(kwargs, expected):

@@ -39,7 +39,7 @@ def test_facts_of_phrases(project: SimpleNamespace) -> None:
 
 def test_captions_are_true_and_state_what_they_say(project: SimpleNamespace) -> None:
     for index in range(150):
-        sample = project.samples.draw_sample(np.random.default_rng((3, index)))
+        sample = project.samples.draw_sample(np.random.default_rng((3, index)), aside=0.3)
         assert sample.image.shape == (64, 64, 3) and sample.image.dtype == np.uint8
         assert not (sample.stated & ~sample.facts).any()
         words = re.findall('[a-z]+', sample.caption)
@@ -50,7 +50,7 @@ def test_captions_are_true_and_state_what_they_say(project: SimpleNamespace) -> 
 
 
 def test_pool_does_not_depend_on_processes(project: SimpleNamespace) -> None:
-    one, two = (project.samples.draw_pool(1, 6, processes, chunk=2) for processes in (1, 2))
+    one, two = (project.samples.draw_pool(1, 6, 0.5, processes, chunk=2) for processes in (1, 2))
     assert all(a.caption == b.caption and (a.image == b.image).all() for a, b in zip(one, two))
 
 
@@ -84,11 +84,24 @@ def test_equal_captions_are_no_negatives(project: SimpleNamespace) -> None:
 
 
 def test_batch_repeats_and_marks_true_captions(project: SimpleNamespace) -> None:
-    drawn = project.pool._draw(2, 12)
-    first, again = (project.pool.take_batch(drawn, 4, 4, 7, 'cpu') for _ in range(2))
+    drawn = project.pool._draw(2, 12, 0.2)
+    first, again = (project.pool.take_batch(drawn, 4, 4, 7, salience=False) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again))
     images, _, caption, true = first
     assert images.shape == (4, 3, 64, 64) and true[torch.arange(4), caption].all()
+
+
+def test_salience_sets_stuff_captions_against_thing_captions(project: SimpleNamespace) -> None:
+    # Two images of a star (fact 3) on dots (fact 12), one captioned 'star', one 'dots'.
+    facts = torch.zeros(2, project.samples.NUM_FACTS, dtype=torch.bool)
+    facts[:, [3, 12]] = True
+    stated = torch.zeros_like(facts)
+    stated[0, 3] = stated[1, 12] = True
+    pool = dict(images=torch.zeros(2, 3, 64, 64, dtype=torch.uint8), caption=torch.tensor([0, 1]),
+                tokens=torch.zeros(2, 32, dtype=torch.long), facts=facts, stated=stated)
+    assert project.pool.take_batch(pool, 0, 2, 0, salience=False)[3].all()
+    *_, caption, true = project.pool.take_batch(pool, 0, 2, 0, salience=True)
+    assert torch.equal(true, torch.nn.functional.one_hot(caption, 2).bool())
 
 
 def test_training_copy_computes_the_same_embedding(project: SimpleNamespace) -> None:

@@ -3,8 +3,13 @@ import pytest
 import torch
 
 from rsc_mm.models import CLIPViT, EVACLIPViT
-from rsc_mm.utils.checkpoint import (CheckpointError, checkpoint_meta, export_state_dict, load_clip_checkpoint,
-                                     read_checkpoint)
+from rsc_mm.utils.checkpoint import (
+    CheckpointError,
+    checkpoint_meta,
+    export_state_dict,
+    load_clip_checkpoint,
+    read_checkpoint,
+)
 from tests.towers import golden, tiny_eva, tiny_vit
 
 IMAGE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -12,7 +17,8 @@ IMAGE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 @torch.no_grad()
 def same(first, second) -> bool:
-    return all(torch.equal(getattr(first, f)(IMAGE), getattr(second, f)(IMAGE)) for f in ('encode_image', 'encode_dense'))
+    return (torch.equal(first.encode_image(IMAGE), second.encode_image(IMAGE))
+            and torch.equal(first.encode_dense(IMAGE), second.encode_dense(IMAGE)))
 
 
 @pytest.mark.parametrize('wrap', [
