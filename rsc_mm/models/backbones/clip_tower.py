@@ -213,6 +213,6 @@ def build_vit(network: type[nn.Module], arch: str | dict, traits: dict) -> nn.Mo
     vit = timm.create_model(arch, dynamic_img_size=True)
     if not isinstance(vit, network) or vit.embed_dim not in CLIP_EMBED_DIMS:
         raise ValueError(f"backbone field 'arch': {arch!r} is timm's {type(vit).__name__} of width {vit.num_features}, "
-                         f'expected a {network.__name__} of width {sorted(CLIP_EMBED_DIMS)}; others are given as a dict')
+                         f'expected a {network.__name__} of width {sorted(CLIP_EMBED_DIMS)}; or give a dict')
     vit.reset_classifier(CLIP_EMBED_DIMS[vit.embed_dim])
     return vit
