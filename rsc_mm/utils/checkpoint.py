@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from mmengine.logging import HistoryBuffer
 from safetensors import safe_open
 from torch import nn
 
@@ -38,8 +37,8 @@ OPENAI_TO_TIMM = [('conv1.', 'patch_embed.proj.'), ('class_embedding', 'cls_toke
 # The rest of a whole CLIP: text tower, temperature, and the sizes that OpenAI's archives carry.
 NOT_VISION = ('text.', 'transformer.', 'token_embedding.', 'positional_embedding', 'text_projection', 'ln_final.',
               'logit_scale', 'logit_bias', 'input_resolution', 'context_length', 'vocab_size')
-# What a training checkpoint of MMEngine holds beside tensors; everything else is refused by weights_only loading.
-SAFE_GLOBALS = [HistoryBuffer, np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
+# NumPy values that a training checkpoint may hold beside tensors; weights_only loading refuses everything else.
+SAFE_GLOBALS = [np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
                 np._core.multiarray._reconstruct, np._core.multiarray.scalar]
 
 
@@ -96,7 +95,8 @@ def read_checkpoint(path: str | Path) -> dict:
             return torch.jit.load(path, map_location='cpu').state_dict()
         raise CheckpointError(f'checkpoint {path}: cannot be read as weights ({type(error).__name__}: '
                               f'{str(error).splitlines()[0] if str(error) else "no message"}); expected a file written '
-                              'by torch.save or safetensors that holds tensors and plain values only') from error
+                              'by torch.save or safetensors that holds tensors and plain values only (training with '
+                              'WeightEnsembleHook writes such files)') from error
 
 
 def unwrap(content: dict) -> Weights:
