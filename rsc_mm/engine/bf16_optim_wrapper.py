@@ -4,10 +4,9 @@ from contextlib import contextmanager
 import timm.optim
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from rsc_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from rsc_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
 @OPTIM_WRAPPERS.register_module()
