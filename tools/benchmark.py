@@ -72,7 +72,7 @@ class Case:
         cfg = Config.fromfile(config)
         cfg.model.backbone.init_cfg = None
         if 'class_embeddings' in cfg.model:
-            cfg.model.class_embeddings = torch.eye(1000, 2048)
+            cfg.model.class_embeddings = torch.randn(1000, 2048, generator=torch.Generator().manual_seed(0))
         cfg.model.data_preprocessor.update(layout=layout, image_size=size or cfg.model.data_preprocessor.image_size)
         self.name, self.dtype, self.layout = Path(config).stem, dtype, layout
         self.model = build_model(cfg.model).to(get_device()).train()
@@ -107,7 +107,7 @@ class Case:
 
 
 def build_model(config: dict) -> nn.Module:
-    """The distiller on random weights; noun embeddings are cut to the tower's size.
+    """The distiller on random weights; the random noun embeddings are cut to the tower's size.
 
     Args:
         config: the configuration's ``model``.
@@ -160,7 +160,8 @@ def dense_flops(backbone: nn.Module, images: torch.Tensor) -> float:
         images: (B, 3, H, W).
     """
     tokens = images.shape[2] // backbone.patch_size * (images.shape[3] // backbone.patch_size) + 1
-    last = block_flops(backbone, tokens, backbone.readout_name != 'value')
+    value = backbone.readout_name == 'value'  # the class token does not pass the value path
+    last = block_flops(backbone, tokens - 1, False) if value else block_flops(backbone, tokens)
     return len(images) * ((backbone.depth - 1) * block_flops(backbone, tokens) + last + ends_flops(backbone, tokens))
 
 
@@ -172,8 +173,9 @@ def image_flops(backbone: nn.Module, crops: torch.Tensor) -> float:
         crops: (K, 3, s, s).
     """
     tokens, c = (crops.shape[2] // backbone.patch_size)**2 + 1, backbone.width
-    last = 2 * tokens * 2 * c * c + 4 * tokens * c + block_flops(backbone, 1, False) + 2 * c * c
-    patches = 2 * (tokens - 1) * 3 * backbone.patch_size**2 * c
+    # Keys and values of all tokens; query, attention, projection and MLP of one.
+    last = 2 * tokens * 2 * c * c + 4 * tokens * c + block_flops(backbone, 1, False)
+    patches = 2 * (tokens - 1) * 3 * backbone.patch_size**2 * c + 2 * c * backbone.embed_dim
     return len(crops) * ((backbone.depth - 1) * block_flops(backbone, tokens) + last + patches)
 
 
