@@ -1,6 +1,6 @@
 # The tiny Shapes CLIP on the scenes of the dev split: the image-to-dense shift before any distillation.
 # Command: python tools/test.py projects/shapes_clip/region_classification.py projects/shapes_clip/shapes_clip.pt
-# Measured: see README.md beside this file.
+# Measured: boxes / thing masks / stuff masks top-1 11.0 / 11.8 / 25.6, image crops 84.5 (things) / 63.0 (stuff).
 _base_ = ['../../configs/_base_/default_runtime.py']
 checkpoint = 'projects/shapes_clip/shapes_clip.pt'
 arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128, ref_feat_shape=(8, 8))
