@@ -2,4 +2,7 @@
 # Command: python tools/train.py configs/shapes/clipself_proposals.py
 # Measured here: see README.md.
 _base_ = 'clipself_grid.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/proposals_train.json', regions=dict(type='ProposalRegions')))
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/proposals_train.json',
+        regions=dict(type='ProposalRegions')))

@@ -2,7 +2,7 @@
 # are tuned on 'dev'.
 data_root = '{{$SHAPES_ROOT:data/shapes}}'
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     collate_fn=dict(type='region_collate'),
     sampler=dict(type='EpochSampler'),
@@ -11,7 +11,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_train.json',
         img_prefix='train',
-        regions=dict(type='GridRegions')))
+        regions=dict(type='GridRegions', max_regions=8)))
 val_dataloader = dict(
     batch_size=25,
     num_workers=0,
