@@ -1,6 +1,7 @@
 """Train any configuration: python tools/train.py configs/clipself/clipself_vitb16_coco_patches.py"""
 import argparse
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
@@ -39,7 +40,19 @@ def load_config(args: argparse.Namespace) -> Config:
     config.launcher = args.launcher
     name = args.config.rpartition('/')[2].removesuffix('.py')
     config.work_dir = args.work_dir or config.get('work_dir') or f'work_dirs/{name}'
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        use_gloo(config)
     return config
+
+
+def use_gloo(config: Config) -> None:
+    """Several processes without a GPU: MMEngine's launcher selects a CUDA device, so the group is made here.
+
+    Args:
+        config: gets a model wrapper without devices.
+    """
+    torch.distributed.init_process_group('gloo')
+    config.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -115,6 +116,26 @@ def test_killed_process_resumes_to_the_same_weights(tmp_path):
     assert files[0]['meta']['iter'] == files[1]['meta']['iter'] == 48
     for part in ('state_dict', 'student_state_dict'):
         assert equal(files[0][part], files[1][part])
+
+
+def test_two_processes_train_like_one_with_the_joint_batch(tmp_path):
+    options = ['--cfg-options', 'train_cfg.max_epochs=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+               'param_scheduler=None', 'optim_wrapper.type=OptimWrapper', 'optim_wrapper.optimizer.eps=1e-3']
+    config = 'configs/shapes/clipself_grid.py'
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+    run_tool(['tools/train.py', config, '--work-dir', str(tmp_path / 'one'), *options, 'train_dataloader.batch_size=4'])
+    subprocess.run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir', str(tmp_path / 'two'), *options,
+                    'train_dataloader.batch_size=2'], check=True, capture_output=True,
+                   env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(port)})
+    files = [read_checkpoint((tmp_path / run / 'last_checkpoint').read_text()) for run in ('one', 'two')]
+    original = read_checkpoint('projects/shapes_clip/shapes_clip.pt')['state_dict']
+    moved = 0.
+    for key, value in files[0]['student_state_dict'].items():
+        assert torch.allclose(value, files[1]['student_state_dict'][key], atol=1e-4), key
+        moved = max(moved, (value - original[key.removeprefix('backbone.')].float()).abs().max().item())
+    assert moved > 3e-3
 
 
 def test_checkpoint_holds_the_ensemble_and_no_teacher(tmp_path):
