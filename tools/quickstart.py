@@ -98,7 +98,7 @@ def draw_pictures(checkpoint: str, out: Path, count: int = 5) -> None:
         batch = preprocessor(dict(inputs=[item['inputs']], data_samples=[item['data_samples']]))
         maps = [class_map(tower.encode_dense(batch['images'])[0], embeddings) for tower in towers]
         height, width = item['inputs'].shape[1:]
-        axes[0, column].imshow(item['inputs'].permute(1, 2, 0))
+        axes[0, column].imshow(item['inputs'].permute(1, 2, 0).numpy())
         pictures = [annotation(item['data_samples']), *(grid.numpy() for grid in maps)]
         for row, picture in enumerate(pictures, 1):
             axes[row, column].imshow(picture, cmap=colours, vmin=0, vmax=len(names) - 1, interpolation='nearest',

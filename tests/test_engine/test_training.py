@@ -101,7 +101,8 @@ def test_killed_at_a_random_step_and_resumed(tmp_path, name):
 
 def test_killed_process_resumes_to_the_same_weights(tmp_path):
     options = ['--cfg-options', 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=8', 'val_cfg=None',
-               'val_dataloader=None', 'val_evaluator=None', 'default_hooks.checkpoint.interval=5', 'param_scheduler=None']
+               'val_dataloader=None', 'val_evaluator=None', 'default_hooks.checkpoint.interval=5',
+               'param_scheduler=None']
     command = [sys.executable, 'tools/train.py', 'configs/shapes/clipself_grid.py', '--resume', '--work-dir']
     run_tool([*command[1:], str(tmp_path / 'whole'), *options])
     process = subprocess.Popen([*command, str(tmp_path / 'killed'), *options], stdout=subprocess.DEVNULL,
