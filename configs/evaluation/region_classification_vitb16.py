@@ -7,7 +7,7 @@ _base_ = ['../_base_/datasets/coco_panoptic_val.py', '../_base_/default_runtime.
 text_checkpoint = 'data/checkpoints/EVA02_CLIP_B_psz16_s8B.pt'
 model = dict(
     type='RegionEncoder',
-    backbone=dict(type='EVACLIPViT', arch='eva02_base_patch16_clip_224', readout='value', frozen_stages=12),
+    backbone=dict(type='EVACLIPViT', arch='eva02_base_patch16_clip_224', readout='value'),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=1024, crop_size=224, patch_size=16))
 test_cfg = dict(type='TestLoop')
 test_evaluator = dict(

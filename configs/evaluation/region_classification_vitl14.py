@@ -5,6 +5,6 @@
 _base_ = 'region_classification_vitb16.py'
 text_checkpoint = 'data/checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt'
 model = dict(
-    backbone=dict(arch='eva02_large_patch14_clip_336', frozen_stages=24),
+    backbone=dict(arch='eva02_large_patch14_clip_336'),
     data_preprocessor=dict(image_size=896, crop_size=336, patch_size=14))
 test_evaluator = dict(class_embeddings=dict(text_encoder=dict(arch='EVA02-L-14-336', checkpoint=text_checkpoint)))

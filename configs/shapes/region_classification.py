@@ -2,7 +2,7 @@
 # Command: python tools/test.py configs/shapes/region_classification.py CHECKPOINT
 # Measured here: see README.md.
 _base_ = ['../_base_/models/shapes_clip.py', '../_base_/datasets/shapes.py', '../_base_/default_runtime.py']
-model = dict(type='RegionEncoder', backbone=dict(frozen_stages=6, init_cfg=None))
+model = dict(type='RegionEncoder', backbone=dict(init_cfg=None))
 test_cfg = dict(type='TestLoop')
 train_dataloader = None
 val_dataloader = None

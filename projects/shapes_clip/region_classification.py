@@ -7,7 +7,7 @@ arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_
 text_arch = dict(embed_dim=128, context_length=32, width=64, heads=4, layers=4)
 model = dict(
     type='RegionEncoder',
-    backbone=dict(type='EVACLIPViT', arch=arch, readout='value', frozen_stages=6),
+    backbone=dict(type='EVACLIPViT', arch=arch, readout='value'),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=128, crop_size=64, patch_size=8))
 test_cfg = dict(type='TestLoop')
 test_dataloader = dict(

@@ -1,5 +1,8 @@
 import json
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +121,16 @@ def test_true_size_on_real_images(tmp_path, name):
     assert 'stuff_masks_top1' in printed
     assert metrics.keys() == {f'{name}_top{k}' for name in ('boxes', 'thing_masks', 'stuff_masks') for k in (1, 5)}
     assert all(0 <= value <= 100 for value in metrics.values())
+
+
+def test_two_processes_evaluate_like_one(shapes_root, tmp_path):
+    config = 'configs/shapes/region_classification.py'
+    run_tool(['tools/test.py', config, CLIP, '--work-dir', str(tmp_path / 'one')], SHAPES_ROOT=str(shapes_root))
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+    subprocess.run(['bash', 'tools/dist_test.sh', config, CLIP, '2', '--work-dir', str(tmp_path / 'two'),
+                    '--cfg-options', 'test_dataloader.batch_size=2'], check=True, capture_output=True, cwd=REPOSITORY,
+                   env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(port), 'SHAPES_ROOT': str(shapes_root)})
+    one, two = (json.loads((tmp_path / run / 'metrics.json').read_text()) for run in ('one', 'two'))
+    assert one == pytest.approx(two)
