@@ -111,7 +111,7 @@ MISTAKES = {
     'unknown region source': (lambda root: dataset(root, 'CircleRegions'),
                               ["found 'CircleRegions'", 'expected', 'GridRegions']),
     'region source by its bare name': (lambda root: RegionDataset('GridRegions', data_root=str(root)),
-                                       ["regions: found 'GridRegions'", 'expected dict']),
+                                       ["regions: found 'GridRegions'", 'expected a config such as dict']),
     'proposals without a file': (lambda root: RegionDataset(dict(type='ProposalRegions'), None, str(root)),
                                  ['ann_file: found None', 'expected', 'bbox']),
     'unknown layout': (lambda root: RegionPreprocessor(64, 32, 16, layout='round'),
