@@ -38,8 +38,8 @@ OPENAI_TO_TIMM = [('conv1.', 'patch_embed.proj.'), ('class_embedding', 'cls_toke
 NOT_VISION = ('text.', 'transformer.', 'token_embedding.', 'positional_embedding', 'text_projection', 'ln_final.',
               'logit_scale', 'logit_bias', 'input_resolution', 'context_length', 'vocab_size')
 # NumPy values that a training checkpoint may hold beside tensors; weights_only loading refuses everything else.
-SAFE_GLOBALS = [np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
-                np._core.multiarray._reconstruct, np._core.multiarray.scalar]
+SAFE_GLOBALS = [np.ndarray, np.dtype, type(np.dtype('float64')), type(np.dtype('int64')),
+                np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
 
 
 class CheckpointError(ValueError):
