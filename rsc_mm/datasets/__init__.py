@@ -1,11 +1,19 @@
 from .image_io import BadImageError, read_image
 from .region_dataset import RegionDataset, region_collate
-from .region_sources import GridRegions, InstanceRegions, PanopticRegions, ProposalRegions, RegionTextRegions
+from .region_sources import (
+    GridRegions,
+    InstanceRegions,
+    LocalCropRegions,
+    PanopticRegions,
+    ProposalRegions,
+    RegionTextRegions,
+    WithLocalCrops,
+)
 from .samplers import AspectRatioBatchSampler, Draw, EpochSampler
 from .structures import ImageRecord, RegionSample
 
 __all__ = [
     'AspectRatioBatchSampler', 'BadImageError', 'Draw', 'EpochSampler', 'GridRegions', 'ImageRecord',
-    'InstanceRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample', 'RegionTextRegions',
-    'read_image', 'region_collate'
+    'InstanceRegions', 'LocalCropRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample',
+    'RegionTextRegions', 'WithLocalCrops', 'read_image', 'region_collate'
 ]

@@ -9,7 +9,8 @@ class RegionSample(BaseDataElement):
     """The regions of one image, in original pixels of the image file.
 
     Data fields: ``boxes`` and ``crop_boxes`` (K, 4), float32 (x1, y1, x2, y2): what the student pools and what is cut
-    out for the teacher. Optional: ``labels`` (K,) int64, ``is_thing`` (K,) bool, ``masks`` (K, H, W) uint8 in {0, 1}.
+    out for the teacher. Optional: ``labels`` (K,) int64, ``is_thing`` (K,) bool, ``masks`` (K, H, W) uint8 in {0, 1},
+    ``is_local`` (K,) bool.
     A model adds ``box_features``, ``mask_features`` and ``crop_features`` (K, D).
 
     Meta fields: ``img_id`` (unique in its dataset), ``img_path``, ``ori_shape`` (H, W).

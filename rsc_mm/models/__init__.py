@@ -1,9 +1,26 @@
 from .backbones import CLIPViT, EVACLIPViT
-from .distillers import CLIPSelf, Distiller, RegionText, ensemble
-from .losses import RegionAlignmentLoss, RegionTextLoss
+from .distillers import (
+    SCRLA,
+    AttentionCorrelation,
+    CLIPSelf,
+    ConstrainedRLA,
+    CropAlignment,
+    DenseContrast,
+    Distiller,
+    EndToEndSCRLA,
+    MaskedModelling,
+    NounAlignment,
+    RefinerTrainer,
+    RegionText,
+    ensemble,
+)
+from .losses import RefinerLoss, RegionAlignmentLoss, RegionTextLoss, SCDLoss
+from .necks import Refiner
 from .region_encoder import RegionEncoder
 from .region_preprocessor import RegionPreprocessor
 from .text import CLIPTextEncoder
 
-__all__ = ['CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'Distiller', 'EVACLIPViT', 'RegionAlignmentLoss', 'RegionEncoder',
-           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'ensemble']
+__all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'ConstrainedRLA', 'CropAlignment',
+           'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedModelling', 'NounAlignment', 'Refiner',
+           'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText',
+           'RegionTextLoss', 'SCDLoss', 'SCRLA', 'ensemble']

@@ -67,10 +67,24 @@ def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int
     Returns:
         (sum K_i, D).
     """
-    # One tensor with the image's number in front, since a list of no image at all cannot be concatenated.
-    rows = [torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)]  # (K_i, 5)
-    boxes = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
-    return roi_align(dense, boxes, 1, 1 / patch_size, sampling_ratio=-1, aligned=True).flatten(1)  # (sum K, D)
+    return _roi_align(dense, boxes, patch_size, 1).flatten(1)  # (sum K, D)
+
+
+@full_precision
+def region_tokens(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int,
+                  size: int | tuple[int, int]) -> torch.Tensor:
+    r"""The tokens of every region: RoIAlign to ``size`` (R-SC, eq. 2), in float32, sampled as in `pool_regions`.
+
+    Args:
+        dense: maps (B, D, h, w).
+        boxes: for each of the B images (K_i, 4) in network pixels.
+        patch_size: network pixels of one grid cell.
+        size: the region grid, one side or height and width.
+
+    Returns:
+        (sum K_i, L, D), L the cells of the region grid, row by row.
+    """
+    return _roi_align(dense, boxes, patch_size, size).flatten(2).transpose(1, 2)  # (sum K, L, D)
 
 
 @full_precision
@@ -96,3 +110,11 @@ def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
         weight = mask.to(features).flatten(1)  # (K_i, N)
         pooled.append(weight @ features.flatten(1).t() / (weight.sum(1, keepdim=True) + 1e-12))  # (K_i, D)
     return torch.cat(pooled)
+
+
+def _roi_align(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int,
+               size: int | tuple[int, int]) -> torch.Tensor:
+    # One tensor with the image's number in front, since a list of no image at all cannot be concatenated.
+    rows = [torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)]  # (K_i, 5)
+    boxes = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
+    return roi_align(dense, boxes, size, 1 / patch_size, sampling_ratio=-1, aligned=True)  # (sum K, D, *size)

@@ -67,12 +67,26 @@ class CLIPTower(BaseModule):
         Returns:
             One map (B, C, h, w) for each index, h = ceil(H / patch_size).
         """
+        return self.taps(x, self.out_indices)
+
+    def taps(self, x: torch.Tensor, indices: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+        """Raw patch tokens after the given blocks, as `forward` returns them.
+
+        Args:
+            x: normalised images (B, 3, H, W).
+            indices: 0-based block numbers, ascending.
+
+        Returns:
+            One map (B, C, h, w) for each index.
+        """
+        if not len(x):
+            return tuple(tap[:0] for tap in self.taps(self._one_patch(x), indices))
         tokens, rope, grid = self._embed(x)
         maps = []
-        for i in range(self.out_indices[-1] + 1):
+        for i in range(indices[-1] + 1):
             last = i == self.depth - 1
             tokens = self._run(self.readout if last else run_block, i, tokens, rope)
-            if i in self.out_indices:
+            if i in indices:
                 patches = tokens if last else tokens[:, 1:]
                 maps.append(patches.transpose(1, 2).unflatten(2, grid))  # (B, C, h, w)
         return tuple(maps)
@@ -115,6 +129,11 @@ class CLIPTower(BaseModule):
         if self.init_cfg and not self.is_init:
             load_clip_checkpoint(self, self.init_cfg['checkpoint'])
         self._is_init = True
+
+    def freeze(self) -> 'CLIPTower':
+        """Freeze the tower as a whole: no gradient, always in eval mode; returns itself."""
+        self.frozen_stages = self.depth
+        return self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> 'CLIPTower':
         """Training mode, except for a tower that is frozen as a whole.

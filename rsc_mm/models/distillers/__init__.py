@@ -1,5 +1,12 @@
+from .alignment import CropAlignment, NounAlignment
 from .clipself import CLIPSelf
+from .constrained_rla import ConstrainedRLA
+from .constraints import AttentionCorrelation, DenseContrast, MaskedModelling
 from .distiller import Distiller, ensemble
+from .end_to_end import EndToEndSCRLA
+from .refiner_trainer import RefinerTrainer
 from .region_text import RegionText
+from .scrla import SCRLA
 
-__all__ = ['CLIPSelf', 'Distiller', 'RegionText', 'ensemble']
+__all__ = ['AttentionCorrelation', 'CLIPSelf', 'ConstrainedRLA', 'CropAlignment', 'DenseContrast', 'Distiller',
+           'EndToEndSCRLA', 'MaskedModelling', 'NounAlignment', 'RefinerTrainer', 'RegionText', 'SCRLA', 'ensemble']

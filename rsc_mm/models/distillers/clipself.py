@@ -2,8 +2,8 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import pool_regions
 
+from .alignment import CropAlignment
 from .distiller import Distiller
 
 
@@ -25,7 +25,7 @@ class CLIPSelf(Distiller):
     def __init__(self, backbone: dict, align_loss: dict = dict(type='RegionAlignmentLoss'),
                  data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.align_loss = MODELS.build(align_loss)
+        self.rla = CropAlignment(align_loss)
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
              data_samples: list[BaseDataElement]) -> dict[str, torch.Tensor]:
@@ -40,7 +40,4 @@ class CLIPSelf(Distiller):
         Returns:
             ``loss_align``.
         """
-        regions = pool_regions(self.backbone.encode_dense(images), boxes, self.backbone.patch_size)
-        with torch.no_grad():
-            targets = self.teacher.encode_image(crops)
-        return {'loss_align': self.align_loss(regions, targets)}
+        return self.rla(self.backbone.encode_dense(images), boxes, crops, data_samples, self.teacher)

@@ -1,3 +1,5 @@
+from .refiner_loss import RefinerLoss
 from .region_alignment import RegionAlignmentLoss, RegionTextLoss
+from .scd import SCDLoss
 
-__all__ = ['RegionAlignmentLoss', 'RegionTextLoss']
+__all__ = ['RefinerLoss', 'RegionAlignmentLoss', 'RegionTextLoss', 'SCDLoss']

@@ -1,0 +1,157 @@
+import torch
+from mmengine.structures import BaseDataElement
+from torch.nn import functional as F
+
+from rsc_mm.models.region_encoder import RegionEncoder
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.regions import region_tokens
+
+from .distiller import drop_frozen_parts, keep_frozen_parts
+
+DIRECTIONS = ('global_to_local', 'local_to_global')
+
+
+@MODELS.register_module()
+class RefinerTrainer(RegionEncoder):
+    r"""Training of the Refiner on a frozen tower (Qiu et al., ICLR 2025, sec. 3.3): stage 1.
+
+    Of each image C random square boxes :math:`b_i` (`LocalCropRegions`) are cut out and seen again without context:
+
+    .. math:: \hat Z_i = f_R(\mathrm{RoIAlign}(f_A(X), b_i)), \quad Z'_i = f_I(X'_i), \quad
+              L = \frac{1}{C} \sum_i L_{align}(\hat Z_i, Z'_i)
+
+    (eq. 8, 9). The region grid is the crop's own token grid. 'local_to_global', the ablation of table 6(b), reverses
+    it: the Refiner reads the crop and learns the region of the whole image's dense map.
+
+    A checkpoint holds the Refiner only, with the name and hash of its tower (`RefinerCheckpointHook`). Validation gives
+    the Refiner's own output: each region is refined, and the mean of its tokens, over all or over the mask's, is its
+    feature.
+
+    Args:
+        backbone: the tower, frozen as a whole.
+        refiner: `Refiner`.
+        refiner_loss: see `RefinerLoss`.
+        direction: 'global_to_local' or 'local_to_global'.
+        data_preprocessor: see `RegionEncoder`; it cuts the crops.
+        init_cfg: for MMEngine.
+
+    Raises:
+        ValueError: there is no such direction.
+    """
+
+    frozen_parts: tuple[str, ...] = ('backbone', )
+
+    def __init__(self, backbone: dict, refiner: dict, refiner_loss: dict = dict(type='RefinerLoss'),
+                 direction: str = 'global_to_local', data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg)
+        if direction not in DIRECTIONS:
+            raise ValueError(f"RefinerTrainer field 'direction': found {direction!r}, expected one of {DIRECTIONS}")
+        self.backbone.freeze()
+        self.refiner = MODELS.build({**refiner, 'backbone': self.backbone})
+        self.refiner_loss = MODELS.build(refiner_loss)
+        self.pair = global_to_local if direction == 'global_to_local' else local_to_global
+        self.register_state_dict_post_hook(drop_frozen_parts)
+        self.register_load_state_dict_pre_hook(keep_frozen_parts)
+
+    def init_weights(self) -> None:
+        """Load the tower; the Refiner starts from its last blocks, or from its own ``init_cfg``."""
+        if not self.is_init:
+            self.backbone.init_weights()
+            self.refiner.init_weights(self.backbone)
+            self._is_init = True
+
+    def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
+             data_samples: list[BaseDataElement]) -> dict[str, torch.Tensor]:
+        """Equation 9.
+
+        Args:
+            images: (B, 3, H, W).
+            boxes: for each image the local boxes (C, 4) in network pixels.
+            crops: the same cut from the images (sum C, 3, s, s).
+            data_samples: not used.
+
+        Returns:
+            ``loss_refiner``.
+        """
+        return {'loss_refiner': self.refiner_loss(*self.pair(self.refiner, self.backbone, images, boxes, crops))}
+
+    @torch.no_grad()
+    def predict(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None,
+                masks: list[torch.Tensor] | None, data_samples: list[BaseDataElement]) -> list[BaseDataElement]:
+        """The Refiner's own output for every region: unit ``box_features``, and ``mask_features`` where given masks.
+
+        Args:
+            images: (B, 3, H, W).
+            boxes: for each image (K_i, 4) in network pixels.
+            crops: not used.
+            masks: for each image (K_i, h, w) or None.
+            data_samples: B data samples.
+
+        Returns:
+            The data samples with fields (K_i, D), float32.
+        """
+        size, patch = crop_grid(self.backbone, self.backbone.image_size), self.backbone.patch_size
+        tokens = self.refiner(self.backbone.taps(images, self.refiner.taps), boxes, size).float()
+        features = {'box_features': tokens.mean(1)}
+        if masks is not None:
+            # Every mask is a map of its own, read on the region grid of its box.
+            maps, single = torch.cat(masks)[:, None].float(), list(torch.cat(boxes)[:, None])
+            weights = region_tokens(maps, single, patch, size)  # (sum K, L, 1)
+            features['mask_features'] = (weights * tokens).sum(1)
+        for name, values in features.items():
+            for sample, rows in zip(data_samples, F.normalize(values, dim=1).split([len(b) for b in boxes])):
+                sample.set_data({name: rows})
+        return data_samples
+
+
+def global_to_local(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],
+                    crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Refined tokens of the regions, and the tokens of their context-free crops (eq. 8, 9).
+
+    Args:
+        refiner: a `Refiner`.
+        tower: the frozen tower.
+        images: (B, 3, H, W).
+        boxes: for each image (C, 4) in network pixels.
+        crops: (sum C, 3, s, s).
+
+    Returns:
+        Two tensors (sum C, L, D), the second without gradient.
+    """
+    with torch.no_grad():
+        maps = tower.taps(images, refiner.taps)
+        local = tower.encode_dense(crops, normalize=False).flatten(2).transpose(1, 2)  # (sum C, L, D)
+    return refiner(maps, boxes, crop_grid(tower, crops.shape[3])), local
+
+
+def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],
+                    crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same the other way round: refined tokens of the crops, and the tokens of their regions (table 6b, L2G).
+
+    Args:
+        refiner: a `Refiner`.
+        tower: the frozen tower.
+        images: (B, 3, H, W).
+        boxes: for each image (C, 4) in network pixels.
+        crops: (sum C, 3, s, s).
+
+    Returns:
+        Two tensors (sum C, L, D), the second without gradient.
+    """
+    size, side = crop_grid(tower, crops.shape[3]), crops.shape[3]
+    with torch.no_grad():
+        maps = tower.taps(crops, refiner.taps)
+        region = region_tokens(tower.encode_dense(images, normalize=False), boxes, tower.patch_size, size)
+    whole = [crops.new_tensor([[0, 0, side, side]])] * len(crops)
+    return refiner(maps, whole, size), region
+
+
+def crop_grid(tower: torch.nn.Module, side: int) -> int:
+    """Tokens along the side of a crop.
+
+    Args:
+        tower: the tower.
+        side: of the crop in pixels.
+    """
+    return -(-side // tower.patch_size)
