@@ -7,9 +7,8 @@
 Every case is a combination of configuration, dtype, layout and size. All cases run in turns, so that a change of the
 machine's load meets all of them; the table gives the median of the rounds, and the ratio of each step to the first
 case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update; memory = peak
-of the process during the steps (on a GPU: of its allocator); MFU = analytic FLOPs of the step over what a large matrix
-product of that dtype reaches on this machine. FLOPs count multiplications and additions of the linear layers and of
-attention, the backward pass as twice the forward pass of what trains.
+of the process during the steps (on a GPU: of its allocator); MFU = FLOPs of the step, counted by torch, over what a
+large matrix product of that dtype reaches on this machine.
 """
 import argparse
 import itertools
@@ -23,6 +22,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.datasets import RegionSample
@@ -70,12 +70,12 @@ class Case:
 
     def __init__(self, config: str, dtype: str, layout: str, size: int | None, args: argparse.Namespace) -> None:
         cfg = Config.fromfile(config)
-        cfg.model.backbone.init_cfg = None
-        if 'class_embeddings' in cfg.model:
-            cfg.model.class_embeddings = torch.randn(1000, 2048, generator=torch.Generator().manual_seed(0))
+        forget_weights(cfg.model)
         cfg.model.data_preprocessor.update(layout=layout, image_size=size or cfg.model.data_preprocessor.image_size)
         self.name, self.dtype, self.layout = Path(config).stem, dtype, layout
-        self.model = build_model(cfg.model).to(get_device()).train()
+        self.model = MODELS.build(cfg.model)
+        self.model.init_weights()
+        self.model.to(get_device()).train()
         wrapper = dict(type=DTYPES[dtype], optimizer=cfg.optim_wrapper.optimizer)
         self.optimizer = DecayGroupsConstructor(wrapper)(self.model)
         self.batch = synthetic_batch(args)
@@ -100,26 +100,26 @@ class Case:
     def row(self, rate: float) -> dict[str, float | str]:
         """The case's line of the table; the first round is warm-up."""
         step, data = statistics.median(self.step[1:]), statistics.median(self.data[1:])
-        flops = step_flops(self.model, self.inputs)
+        with self.optimizer.optim_context(self.model):
+            flops = step_flops(self.model, self.inputs)
         return dict(config=self.name, dtype=self.dtype, layout=self.layout, size=self.size, data_s=data, step_s=step,
                     images_per_s=self.images / (step + data), memory_mib=self.memory / 2**20, gflops=flops / 1e9,
                     mfu=flops / step / rate)
 
 
-def build_model(config: dict) -> nn.Module:
-    """The distiller on random weights; the random noun embeddings are cut to the tower's size.
+def forget_weights(config: dict) -> None:
+    """Take checkpoints and nouns out of a model's configuration: random weights, 1,000 random noun embeddings.
 
     Args:
-        config: the configuration's ``model``.
+        config: the configuration's ``model``; changed in place.
     """
-    embeddings = config.pop('class_embeddings', None)
-    if embeddings is None:
-        model = MODELS.build(config)
-    else:
-        width = MODELS.build({**config.backbone}).embed_dim
-        model = MODELS.build({**config, 'class_embeddings': embeddings[:, :width]})
-    model.init_weights()
-    return model
+    for part in ('backbone', 'refiner'):
+        if config.get(part):
+            config[part].init_cfg = None
+    for part in (config, config.get('rla') or {}):
+        if 'class_embeddings' in part:
+            width = MODELS.build(config.backbone).embed_dim
+            part['class_embeddings'] = torch.randn(1000, width, generator=torch.Generator().manual_seed(0))
 
 
 def synthetic_batch(args: argparse.Namespace) -> dict[str, list]:
@@ -132,6 +132,7 @@ def synthetic_batch(args: argparse.Namespace) -> dict[str, list]:
     edges = torch.linspace(0, width, args.crops + 1)
     boxes = torch.stack([edges[:-1], torch.zeros(args.crops), edges[1:], torch.full((args.crops, ), float(height))], 1)
     sample = RegionSample(boxes=boxes, crop_boxes=boxes, labels=torch.arange(args.crops),
+                          is_local=torch.arange(args.crops) % 3 == 2,  # end-to-end R-SC: a third are local crops
                           metainfo=dict(ori_shape=(height, width)))
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (args.batch_size, 3, height, width), generator=generator, dtype=torch.uint8)
@@ -139,68 +140,40 @@ def synthetic_batch(args: argparse.Namespace) -> dict[str, list]:
 
 
 def step_flops(model: nn.Module, inputs: dict) -> float:
-    """Analytic FLOPs of one step: student forward and backward, teacher forward.
+    """FLOPs of the matrix products, convolutions and attention of one step, forward and backward, as torch counts them.
 
     Args:
-        model: a distiller.
+        model: what is trained.
         inputs: what its preprocessor gave.
     """
-    student = dense_flops(model.backbone, inputs['images'])
-    trained = sum(p.requires_grad for p in model.backbone.parameters()) > 0
-    crops = inputs['crops']
-    teacher = 0 if crops is None else image_flops(model.teacher, crops)
-    return student * (3 if trained else 1) + teacher
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        sum(model(**inputs, mode='loss').values()).backward()
+    model.zero_grad()
+    return counter.get_total_flops()
 
 
-def dense_flops(backbone: nn.Module, images: torch.Tensor) -> float:
-    """FLOPs of ``encode_dense``.
-
-    Args:
-        backbone: a tower.
-        images: (B, 3, H, W).
-    """
-    tokens = images.shape[2] // backbone.patch_size * (images.shape[3] // backbone.patch_size) + 1
-    value = backbone.readout_name == 'value'  # the class token does not pass the value path
-    last = block_flops(backbone, tokens - 1, False) if value else block_flops(backbone, tokens)
-    return len(images) * ((backbone.depth - 1) * block_flops(backbone, tokens) + last + ends_flops(backbone, tokens))
-
-
-def image_flops(backbone: nn.Module, crops: torch.Tensor) -> float:
-    """FLOPs of ``encode_image``; of the last block only keys, values and the class token's row count.
+def forward_attention(q: tuple, k: tuple, v: tuple, *args: object, **kwargs: object) -> int:
+    """FLOPs of the CPU's fused attention, which torch's counter does not know.
 
     Args:
-        backbone: a tower.
-        crops: (K, 3, s, s).
+        q, k, v: shapes (B, heads, N, c).
+        args, kwargs: not used.
     """
-    tokens, c = (crops.shape[2] // backbone.patch_size)**2 + 1, backbone.width
-    # Keys and values of all tokens; query, attention, projection and MLP of one.
-    last = 2 * tokens * 2 * c * c + 4 * tokens * c + block_flops(backbone, 1, False)
-    patches = 2 * (tokens - 1) * 3 * backbone.patch_size**2 * c + 2 * c * backbone.embed_dim
-    return len(crops) * ((backbone.depth - 1) * block_flops(backbone, tokens) + last + patches)
+    return sdpa_flop_count(q, k, v)
 
 
-def block_flops(backbone: nn.Module, tokens: int, attention: bool = True) -> float:
-    """FLOPs of one block on one image, with attention or on the value path.
+def backward_attention(gradient: tuple, q: tuple, k: tuple, v: tuple, *args: object, **kwargs: object) -> int:
+    """FLOPs of its backward pass.
 
     Args:
-        backbone: a tower.
-        tokens: 1 + N.
-        attention: whether queries, keys and the attention matrix are computed.
+        gradient, q, k, v: shapes (B, heads, N, c).
+        args, kwargs: not used.
     """
-    c = backbone.width
-    mlp = sum(layer.weight.numel() for layer in backbone.vit.blocks[0].mlp.modules() if isinstance(layer, nn.Linear))
-    linear = 2 * tokens * ((4 if attention else 2) * c * c + mlp)
-    return linear + (4 * tokens**2 * c if attention else 0)
+    return sdpa_backward_flop_count(gradient, q, k, v)
 
 
-def ends_flops(backbone: nn.Module, tokens: int) -> float:
-    """FLOPs of patch embedding and head on one image.
-
-    Args:
-        backbone: a tower.
-        tokens: 1 + N.
-    """
-    return 2 * (tokens - 1) * backbone.width * (3 * backbone.patch_size**2 + backbone.embed_dim)
+CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: forward_attention,
+                 torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: backward_attention}
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 2048) -> float:

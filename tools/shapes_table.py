@@ -1,27 +1,53 @@
-"""The Shapes table: zero-shot region classification of every method over several seeds.
+"""The Shapes table: zero-shot region classification and coupling ratio of every method over several seeds.
 
   python tools/shapes_table.py --seeds 0 1 2 --jobs 2
 
 Trains each configuration once per seed and evaluates it on the val split; the original tower is evaluated once. Every
 finished part is kept in --work-dir, so the same command goes on after an interruption; --split dev is for tuning.
-Prints mean and standard deviation over the seeds, in percent, and writes table_SPLIT.md and table_SPLIT.json.
+Prints mean and standard deviation over the seeds (accuracies in percent, coupling ratios: 1 is none) and writes
+table_SPLIT.md and table_SPLIT.json. The Refiner's row is its own output, region by region.
 """
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-CONFIGS = {
-    'CLIPSelf (grid)': 'configs/shapes/clipself_grid.py',
-    'CLIPSelf (proposals)': 'configs/shapes/clipself_proposals.py',
-    'Region-Text': 'configs/shapes/region_text.py',
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a configuration, overrides of it, and the Refiner that stage 2 of R-SC reads."""
+
+    config: str
+    options: tuple[str, ...] = ()
+    refiner: 'Run | None' = None
+
+    @property
+    def name(self) -> str:
+        """The work directory's name: the configuration's, and what the overrides change."""
+        own = '_'.join([Path(self.config).stem, *(re.sub(r'[^\w.=+-]+', '-', option) for option in self.options)])
+        return own if self.refiner in (None, REFINER) else f'{own}__{self.refiner.name}'
+
+
+REFINER = Run('configs/shapes/refiner.py')
+METHODS = {
+    'CLIPSelf (grid)': Run('configs/shapes/clipself_grid.py'),
+    'CLIPSelf': Run('configs/shapes/clipself_proposals.py'),
+    'SC-CLIPSelf': Run('configs/shapes/sc_clipself.py'),
+    'R-SC-CLIPSelf': Run('configs/shapes/r_sc_clipself.py', refiner=REFINER),
+    'Region-Text': Run('configs/shapes/region_text.py'),
+    'R-SC-Region-Text': Run('configs/shapes/r_sc_region_text.py', refiner=REFINER),
+    'R-SC-V': Run('configs/shapes/r_sc_v.py', refiner=REFINER),
+    'Refiner': REFINER,
 }
-COLUMNS = {'boxes_top1': 'boxes', 'thing_masks_top1': 'thing masks', 'stuff_masks_top1': 'stuff masks'}
+COLUMNS = {'boxes_top1': 'boxes', 'thing_masks_top1': 'thing masks', 'stuff_masks_top1': 'stuff masks',
+           'coupling_ratio': 'CR, eq. 15', 'coupling_ratio_of_means': 'CR, of means'}
 BOUNDS = {'thing_crops_top1': 'boxes', 'stuff_crops_top1': 'stuff masks'}
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 EVALUATION = 'configs/shapes/region_classification.py'
@@ -34,7 +60,7 @@ REGION_TEXT = Path('data/shapes/annotations/region_text_train.json')
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--methods', nargs='+', choices=list(CONFIGS), default=list(CONFIGS))
+    parser.add_argument('--methods', nargs='+', choices=list(METHODS), default=list(METHODS))
     parser.add_argument('--split', choices=['val', 'dev'], default='val')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, each with its share of the cores')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/shapes_table'))
@@ -43,15 +69,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    threads = max(1, os.cpu_count() // args.jobs)
-    run([sys.executable, 'tools/make_shapes.py', '--out', 'data/shapes'])
-    if 'Region-Text' in args.methods and not REGION_TEXT.exists():
-        run([sys.executable, 'tools/generate_region_text.py', CONFIGS['CLIPSelf (proposals)'], str(REGION_TEXT),
-             '--nouns', 'data/shapes/annotations/panoptic_train.json', '--prompts', 'single', '--workers', '0'])
-    original = evaluate(CLIP, args.work_dir / f'original_{args.split}', args.split)
+    prepare(any('Region-Text' in method for method in args.methods))
+    original = evaluate(Run(EVALUATION), CLIP, args.work_dir / f'original_{args.split}', args.split)
     pairs = [(method, seed) for method in args.methods for seed in args.seeds]
-    with ThreadPoolExecutor(args.jobs) as pool:
-        results = list(pool.map(lambda pair: distil(*pair, args, threads), pairs))
+    results = distil_all([(METHODS[method], seed) for method, seed in pairs], args.work_dir, args.split, args.jobs)
     table = {method: [r for (m, _), r in zip(pairs, results) if m == method] for method in args.methods}
     text = format_table(original, table)
     print(text)
@@ -59,33 +80,78 @@ def main() -> None:
     (args.work_dir / f'table_{args.split}.json').write_text(json.dumps({'original': original, **table}, indent=1))
 
 
-def distil(method: str, seed: int, args: argparse.Namespace, threads: int) -> dict[str, float]:
-    """Train and evaluate one method with one seed; what is finished is not done again."""
-    config = CONFIGS[method]
-    work_dir = args.work_dir / f'{Path(config).stem}_{seed}'
-    checkpoint = train(config, work_dir, seed, threads)
-    return evaluate(checkpoint, work_dir / args.split, args.split, threads)
+def prepare(region_text: bool) -> None:
+    """Generate the world, and the nouns of its proposals where a method needs them."""
+    run([sys.executable, 'tools/make_shapes.py', '--out', 'data/shapes'])
+    if region_text and not REGION_TEXT.exists():
+        run([sys.executable, 'tools/generate_region_text.py', METHODS['CLIPSelf'].config, str(REGION_TEXT),
+             '--nouns', 'data/shapes/annotations/panoptic_train.json', '--prompts', 'single', '--workers', '0'])
 
 
-def train(config: str, work_dir: Path, seed: int = 0, threads: int | None = None) -> str:
+def distil_all(runs: list[tuple[Run, int]], work_dir: Path, split: str, jobs: int) -> list[dict[str, float]]:
+    """Train and evaluate runs with their seeds, ``jobs`` at a time; Refiners first, each once.
+
+    Args:
+        runs: training and seed.
+        work_dir: each run has a folder in it; what is finished is not done again.
+        split: to evaluate on.
+        jobs: at a time.
+    """
+    threads = max(1, os.cpu_count() // jobs)
+    refiners = list(dict.fromkeys((run.refiner, seed) for run, seed in runs if run.refiner))
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda pair: train(*pair, work_dir, threads), refiners))
+        return list(pool.map(lambda pair: distil(*pair, work_dir, split, threads), runs))
+
+
+def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | None = None) -> dict[str, float]:
+    """Train and evaluate one run with one seed; what is finished is not done again."""
+    checkpoint = train(training, seed, work_dir, threads)
+    evaluation = training if is_refiner(training) else Run(EVALUATION, ('model.data_preprocessor.crop_size=None', ))
+    return evaluate(evaluation, checkpoint, folder(training, seed, work_dir) / split, split, threads)
+
+
+def folder(training: Run, seed: int, work_dir: Path) -> Path:
+    """Where a run is kept."""
+    return work_dir / f'{training.name}_{seed}'
+
+
+def is_refiner(training: Run) -> bool:
+    """Whether a run is stage 1 of R-SC."""
+    return training.config == REFINER.config
+
+
+def train(training: Run, seed: int, work_dir: Path, threads: int | None = None) -> str:
     """Train, or go on with an interrupted run, and return the last checkpoint's path."""
-    done = work_dir / 'done'
+    place = folder(training, seed, work_dir)
+    options = [f'randomness.seed={seed}', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+               *training.options]
+    if training.refiner:
+        path = folder(training.refiner, seed, work_dir) / 'refiner.pth'
+        options.append(f'model.refiner.init_cfg.checkpoint={path}')
+    done = place / 'done'
     if not done.exists():
-        run([sys.executable, 'tools/train.py', config, '--work-dir', str(work_dir), '--resume', '--cfg-options',
-             f'randomness.seed={seed}', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'], threads)
-        done.write_text((work_dir / 'last_checkpoint').read_text())
+        run([sys.executable, 'tools/train.py', training.config, '--work-dir', str(place), '--resume', '--cfg-options',
+             *options], threads)
+        last = place / 'refiner.pth' if is_refiner(training) else (place / 'last_checkpoint').read_text()
+        done.write_text(str(last))
     return done.read_text().strip()
 
 
-def evaluate(checkpoint: str, work_dir: Path, split: str = 'val', threads: int | None = None) -> dict[str, float]:
-    """Zero-shot region classification of a tower on a split."""
-    metrics = work_dir / 'metrics.json'
+def evaluate(evaluation: Run, checkpoint: str, place: Path, split: str = 'val',
+             threads: int | None = None) -> dict[str, float]:
+    """Region classification and coupling ratio of a tower, or of a Refiner's own output, on a split."""
+    source = {'ann_file': f'annotations/panoptic_{split}.json', 'img_prefix': split, 'seg_prefix': f'panoptic_{split}'}
+    options = ['--cfg-options', *evaluation.options,
+               *(f'test_dataloader.dataset.{key}={value}' for key, value in source.items())]
+    what = [evaluation.config, checkpoint]
+    metrics, coupling = place / 'metrics.json', place / 'coupling.json'
     if not metrics.exists():
-        run([sys.executable, 'tools/test.py', EVALUATION, checkpoint, '--work-dir', str(work_dir), '--cfg-options',
-             f'test_dataloader.dataset.ann_file=annotations/panoptic_{split}.json',
-             f'test_dataloader.dataset.img_prefix={split}', f'test_dataloader.dataset.seg_prefix=panoptic_{split}'],
-            threads)
-    return json.loads(metrics.read_text())
+        run([sys.executable, 'tools/test.py', *what, '--work-dir', str(place), *options], threads)
+    if not coupling.exists():
+        run([sys.executable, 'tools/analysis/coupling_ratio.py', *what, '--pairs', '100', '--out', str(coupling),
+             *options], threads)
+    return {**json.loads(metrics.read_text()), **json.loads(coupling.read_text())}
 
 
 def run(command: list[str], threads: int | None = None) -> None:
@@ -99,25 +165,29 @@ def run(command: list[str], threads: int | None = None) -> None:
 
 
 def format_table(original: dict[str, float], table: dict[str, list[dict[str, float]]]) -> str:
-    """Top-1 mean accuracies as a Markdown table.
+    """Top-1 mean accuracies and coupling ratios as a Markdown table.
 
     Args:
-        original: metrics of the original tower.
-        table: for each method the metrics of its seeds.
+        original: figures of the original tower.
+        table: for each method the figures of its seeds.
     """
     rows = [['', *COLUMNS.values()], ['---'] * (len(COLUMNS) + 1)]
-    rows.append(['original', *(f'{original[name]:.1f}' for name in COLUMNS)])
-    for method, results in table.items():
-        rows.append([method, *(spread([result[name] for result in results]) for name in COLUMNS)])
+    for method, results in {'original': [original], **table}.items():
+        rows.append([method, *(spread([result[name] for result in results], digits(name)) for name in COLUMNS)])
     bounds = {BOUNDS[name]: f'{original[name]:.1f}' for name in BOUNDS}
     rows.append(["original's image crops (upper bound)", *(bounds.get(name, '') for name in COLUMNS.values())])
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
 
 
-def spread(values: list[float]) -> str:
+def digits(name: str) -> int:
+    """Decimals of a column: percents have one, ratios two."""
+    return 2 if name.startswith('coupling') else 1
+
+
+def spread(values: list[float], decimals: int) -> str:
     """Mean, and standard deviation where there are several values."""
-    mean = statistics.mean(values)
-    return f'{mean:.1f} ± {statistics.stdev(values):.1f}' if len(values) > 1 else f'{mean:.1f}'
+    mean = f'{statistics.mean(values):.{decimals}f}'
+    return f'{mean} ± {statistics.stdev(values):.{decimals}f}' if len(values) > 1 else mean
 
 
 if __name__ == '__main__':

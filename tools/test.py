@@ -1,13 +1,14 @@
 """Evaluate a tower: python tools/test.py configs/evaluation/region_classification_vitb16.py CHECKPOINT
+or a detector:    python tools/test.py configs/fvit/fvit_vitb16_ovcoco.py CHECKPOINT
 
-CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved. The metrics also go to
-metrics.json in the work directory.
+For a tower CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved; for a
+detector it is the whole detector. The metrics also go to metrics.json in the work directory.
 """
 import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from train import load_config
@@ -29,12 +30,37 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     config = load_config(args)
-    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=args.checkpoint)
-    runner = Runner.from_cfg(config)
-    getattr(runner.model, 'module', runner.model).init_weights()
-    metrics = runner.test()
+    # A tower is a part of its model; a model in mmdet's or mmseg's scope is in its checkpoint as a whole.
+    metrics = (test_tower if config.default_scope == 'rsc_mm' else test_whole)(config, args.checkpoint)
     if is_main_process():
         Path(config.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=1))
+
+
+def test_tower(config: Config, checkpoint: str) -> dict[str, float]:
+    """Metrics of a CLIP tower (or a Refiner) in its model.
+
+    Args:
+        config: the configuration.
+        checkpoint: weights of the tower, see `load_clip_checkpoint`.
+    """
+    part = config.model.refiner if config.model.type == 'RefinerTrainer' else config.model.backbone
+    part.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
+    runner = Runner.from_cfg(config)
+    getattr(runner.model, 'module', runner.model).init_weights()
+    return runner.test()
+
+
+def test_whole(config: Config, checkpoint: str) -> dict[str, float]:
+    """Metrics of a model whose checkpoint holds all of it; missing and unknown keys are an error.
+
+    Args:
+        config: the configuration.
+        checkpoint: what training saved.
+    """
+    config.model.backbone.init_cfg = None
+    runner = Runner.from_cfg(config)
+    runner.load_checkpoint(checkpoint, strict=True)
+    return runner.test()
 
 
 if __name__ == '__main__':
