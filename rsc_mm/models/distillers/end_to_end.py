@@ -4,7 +4,7 @@ from mmengine.structures import BaseDataElement
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import region_tokens
 
-from .refiner_trainer import crop_grid
+from .refiner_trainer import crop_grid, crop_tokens
 from .scrla import SCRLA
 
 
@@ -51,13 +51,12 @@ class EndToEndSCRLA(SCRLA):
         flags = torch.cat([torch.zeros(0, dtype=torch.bool, device=images.device), *local])  # (sum K_i,)
         with torch.no_grad():
             maps = self.teacher.taps(images, self.refiner.taps)
-            tokens = self.teacher.encode_dense(crops[flags], normalize=False).flatten(2).transpose(1, 2)
         dense = self.backbone.encode_dense(images)
         losses = self.rla(dense, regions, crops[~flags], data_samples, self.teacher) if self.rla else {}
         losses['loss_scd'] = self._scd(dense, maps, self.scd_loss.scoped(regions, images.shape[2:]))
         refined = self.refiner(maps, [box[flags] for box, flags in zip(boxes, local)],
                                crop_grid(self.teacher, crops.shape[3]))
-        losses['loss_refiner'] = self.refiner_loss(refined, tokens)
+        losses['loss_refiner'] = self.refiner_loss(refined, crop_tokens(self.teacher, crops[flags]))
         return losses
 
     def _scd(self, dense: torch.Tensor, maps: tuple[torch.Tensor, ...], boxes: list[torch.Tensor]) -> torch.Tensor:

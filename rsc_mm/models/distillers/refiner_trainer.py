@@ -121,8 +121,7 @@ def global_to_local(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
     """
     with torch.no_grad():
         maps = tower.taps(images, refiner.taps)
-        local = tower.encode_dense(crops, normalize=False).flatten(2).transpose(1, 2)  # (sum C, L, D)
-    return refiner(maps, boxes, crop_grid(tower, crops.shape[3])), local
+    return refiner(maps, boxes, crop_grid(tower, crops.shape[3])), crop_tokens(tower, crops)
 
 
 def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],
@@ -145,6 +144,21 @@ def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
         region = region_tokens(tower.encode_dense(images, normalize=False), boxes, tower.patch_size, size)
     whole = [crops.new_tensor([[0, 0, side, side]])] * len(crops)
     return refiner(maps, whole, size), region
+
+
+@torch.no_grad()
+def crop_tokens(tower: torch.nn.Module, crops: torch.Tensor) -> torch.Tensor:
+    """The dense tokens of whole crops, without gradient.
+
+    Args:
+        tower: the frozen tower.
+        crops: (sum C, 3, s, s).
+
+    Returns:
+        (sum C, L, D), not normalised.
+    """
+    tokens = tower.encode_dense(crops, normalize=False).flatten(2).transpose(1, 2)  # (sum C, L, D)
+    return tokens.expand(-1, crop_grid(tower, crops.shape[3]) ** 2, -1)  # L is 1 where there is no crop
 
 
 def crop_grid(tower: torch.nn.Module, side: int) -> int:

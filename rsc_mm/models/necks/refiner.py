@@ -72,7 +72,7 @@ class Refiner(BaseModule):
         self.fc_inter = mlp(2 * width, hidden_dims, width) if inter else None
         self.fc_cls = mlp(width, hidden_dims, width) if region_token and init != 'pacl' else None
         self.embedder = VisionEmbedder(width) if init == 'pacl' else None
-        self.readout = backbone.readout
+        self.readout = copy.deepcopy(backbone.readout)  # its own: training must not wake the frozen tower's
         self.rope = copy.deepcopy(getattr(vit, 'rope', None))
         self.blocks = copy.deepcopy(vit.blocks[-num_blocks:]).requires_grad_(True) if init != 'pacl' else None
         self.norm = copy.deepcopy(vit.norm).requires_grad_(False)
@@ -158,6 +158,8 @@ class Refiner(BaseModule):
 
     def _refine(self, tokens: torch.Tensor, region: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """f_R on tokens (K, L, C) with the pooled region (K, C): (K, L, D)."""
+        if not len(tokens):  # timm's attention takes no empty batch; a stand-in row keeps the graph, as DDP needs
+            return self._refine(*(torch.cat([x, x.new_zeros(1, *x.shape[1:])]) for x in (tokens, region)), size)[:0]
         if self.embedder is not None:
             return self.head(self.norm(self.embedder(tokens)))
         region = region if self.fc_cls is None else self.fc_cls(region)
