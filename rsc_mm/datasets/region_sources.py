@@ -133,6 +133,8 @@ class LocalCropRegions:
 class WithLocalCrops:
     """The regions of another source, and local crops, told apart by ``is_local`` (K,): for end-to-end R-SC.
 
+    Other fields of that source, such as the ``labels`` of nouns, stay as they are, without rows for the local crops.
+
     Args:
         regions: the other source, such as ``dict(type='ProposalRegions')``.
         num_crops: see `LocalCropRegions`.
@@ -149,7 +151,7 @@ class WithLocalCrops:
         """Draws both: ``boxes``, ``crop_boxes`` (K, 4) and ``is_local`` (K,)."""
         regions, crops = self.regions(record, rng), self.crops(record, rng)
         fields = {key: torch.cat([regions[key], crops[key]]) for key in crops}
-        return {**fields, 'is_local': torch.arange(len(fields['boxes'])) >= len(regions['boxes'])}
+        return {**regions, **fields, 'is_local': torch.arange(len(fields['boxes'])) >= len(regions['boxes'])}
 
 
 @TASK_UTILS.register_module()

@@ -94,3 +94,9 @@ def test_with_local_crops_needs_what_the_other_source_needs(tmp_path):
     source = dict(type='WithLocalCrops', regions=dict(type='GridRegions', max_regions=2), num_crops=3)
     sample = RegionDataset(source, 'ann.json', str(coco_root(tmp_path)), 'images')[0]['data_samples']
     assert len(sample.boxes) == len(sample.crop_boxes) == len(sample.is_local) and sample.is_local.sum() == 3
+
+
+def test_nouns_stay_those_of_the_regions():
+    source = WithLocalCrops(dict(type='RegionTextRegions', max_regions=2), num_crops=3)
+    fields = source(record([[0, 0, 20, 30], [5, 5, 20, 20]], shape=(60, 100)), rng())
+    assert len(fields['boxes']) == 5 and len(fields['labels']) == 2

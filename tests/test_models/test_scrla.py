@@ -266,3 +266,11 @@ def test_a_missing_refiner_names_the_command(tmp_path):
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'refiner.pth'), command='python tools/train.py x.py')
     with pytest.raises(FileNotFoundError, match='refiner.pth: no such file; train the Refiner first: python tools/tra'):
         build(SCRLA, refiner={**REFINER, 'init_cfg': init_cfg})
+
+
+def test_end_to_end_asks_for_local_crops():
+    model, data = BUILDS['E2E'](), data_of('E2E')
+    for sample in data['data_samples']:
+        del sample.is_local
+    with pytest.raises(ValueError, match="without 'is_local', expected regions=dict"):
+        model(**data, mode='loss')

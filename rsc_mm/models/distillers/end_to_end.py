@@ -45,7 +45,13 @@ class EndToEndSCRLA(SCRLA):
 
         Returns:
             ``loss_scd``, ``loss_refiner``, and that of ``rla``.
+
+        Raises:
+            ValueError: the samples do not tell the local boxes.
         """
+        if not all('is_local' in sample for sample in data_samples):
+            raise ValueError("EndToEndSCRLA: found samples without 'is_local', expected regions=dict("
+                             "type='WithLocalCrops', regions=dict(...)) in the training dataset")
         local = [sample.is_local.to(images.device) for sample in data_samples]
         regions = [box[~flags] for box, flags in zip(boxes, local)]
         flags = torch.cat([torch.zeros(0, dtype=torch.bool, device=images.device), *local])  # (sum K_i,)
