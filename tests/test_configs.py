@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmengine.registry import Registry
 
 import rsc_mm.engine  # noqa: F401  registers the hooks and loops
 from rsc_mm.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS
@@ -13,7 +15,9 @@ from tests.test_tools.common import REPOSITORY
 
 LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / 'configs').rglob('*.py')
                 if '_base_' not in path.parts)
-FAMILIES = sorted({leaf.parent for leaf in LEAVES})
+FAMILIES = sorted({Path(*leaf.parts[:2]) for leaf in LEAVES})
+STAGE_TWO = [leaf for leaf in LEAVES if leaf.stem.startswith('r_sc_') and 'e2e' not in leaf.stem]
+HOSTS = ('mmdet', 'mmseg')
 
 
 @pytest.fixture(autouse=True)
@@ -24,20 +28,39 @@ def root(monkeypatch):
 @pytest.mark.parametrize('leaf', LEAVES, ids=str)
 def test_every_type_resolves_and_the_model_builds(leaf):
     config = Config.fromfile(leaf)
+    if config.default_scope in HOSTS:
+        return assert_types_resolve_in(config.default_scope, config)
     registries = (DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS)
     parts = [config.model, config.get('train_dataloader'), config.get('val_dataloader'), config.get('test_dataloader'),
              config.get('val_evaluator'), config.get('test_evaluator'), config.get('custom_hooks'),
              config.get('train_cfg'), config.get('test_cfg')]
-    for name in re.findall(r"'type': '([\w.]+)'", str([part and _plain(part) for part in parts])):
+    for name in types_in(_plain(parts)):
         assert name == 'Pretrained' or any(registry.get(name) for registry in registries), name
     model = _plain(config.model)
-    if 'class_embeddings' in model:
-        model['class_embeddings'] = torch.zeros(3, 4)
+    for part in (model, model.get('rla') or {}):
+        if 'class_embeddings' in part:
+            part['class_embeddings'] = torch.zeros(3, 4)
     with torch.device('meta'):
         built = MODELS.build(model)
     assert built.backbone.patch_size == built.data_preprocessor.patch_size
     if config.model.data_preprocessor.crop_size:
         assert built.backbone.image_size == config.model.data_preprocessor.crop_size
+
+
+@pytest.mark.parametrize('leaf', STAGE_TWO, ids=str)
+def test_stage_two_reads_what_its_command_writes(leaf):
+    """The Refiner of an R-SC config is that of the stage 1 config that its message names: file, fields and tower."""
+    second = _plain(Config.fromfile(leaf).model)
+    init_cfg = second['refiner'].pop('init_cfg')
+    command = re.search(r'configs/[\w/]+\.py', init_cfg['command'])[0]
+    first = _plain(Config.fromfile(command).model)
+    assert init_cfg['checkpoint'] == f'work_dirs/{Path(command).stem}/refiner.pth'
+    assert first['type'] == 'RefinerTrainer' and Path(command).name in leaf.read_text()
+    assert first['refiner'] == second['refiner'] and first['backbone'] == second['backbone']
+
+
+def test_no_two_configs_share_a_work_directory():
+    assert len({leaf.stem for leaf in LEAVES}) == len(LEAVES)
 
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=str)
@@ -47,14 +70,14 @@ def test_leaves_are_short_and_tell_what_was_measured(leaf):
     assert re.search(r'^# Commands?:', text, re.M)
     assert re.search(r'^# Measured here: ', text, re.M)
     command = re.search(r'configs/[\w/]+\.py', text)[0]
-    assert Path(command).exists() and f'configs/{leaf.parent.name}/{leaf.name}' in text
+    assert Path(command).exists() and leaf.as_posix() in text
 
 
 @pytest.mark.parametrize('family', FAMILIES, ids=str)
 def test_every_family_has_a_page_and_a_metafile_of_its_configs(family):
     assert (family / 'README.md').exists()
     content = yaml.safe_load((family / 'metafile.yml').read_text())
-    assert {model['Config'] for model in content['Models']} == {str(leaf) for leaf in LEAVES if leaf.parent == family}
+    assert {model['Config'] for model in content['Models']} == {str(leaf) for leaf in LEAVES if family in leaf.parents}
 
 
 def test_one_setting_moves_the_data(monkeypatch):
@@ -75,3 +98,22 @@ def _plain(part: object) -> object:
     if isinstance(part, dict):
         return {key: _plain(value) for key, value in part.items()}
     return [_plain(value) for value in part] if isinstance(part, (list, tuple)) else part
+
+
+def types_in(part: object) -> list[str]:
+    """Every value of a key ``type``, at any depth."""
+    if isinstance(part, dict):
+        own = [part['type']] if isinstance(part.get('type'), str) else []
+        return own + [name for value in part.values() for name in types_in(value)]
+    return [name for value in part for name in types_in(value)] if isinstance(part, (list, tuple)) else []
+
+
+def assert_types_resolve_in(scope: str, config: Config) -> None:
+    """Every type of a detection or segmentation config is in that library's registries, or is one of mmcv's ops."""
+    pytest.importorskip(scope)
+    ops = importlib.import_module('mmcv.ops')
+    importlib.import_module(f'{scope}.utils').register_all_modules(init_default_scope=False)
+    known = importlib.import_module(f'{scope}.registry')
+    registries = [value for value in vars(known).values() if isinstance(value, Registry)]
+    for name in types_in(_plain(config._cfg_dict.to_dict())):
+        assert any(registry.get(name) for registry in registries) or hasattr(ops, name), name

@@ -88,7 +88,8 @@ def prepare(region_text: bool) -> None:
              '--nouns', 'data/shapes/annotations/panoptic_train.json', '--prompts', 'single', '--workers', '0'])
 
 
-def distil_all(runs: list[tuple[Run, int]], work_dir: Path, split: str, jobs: int) -> list[dict[str, float]]:
+def distil_all(runs: list[tuple[Run, int]], work_dir: Path, split: str, jobs: int,
+               pairs: int = 100) -> list[dict[str, float]]:
     """Train and evaluate runs with their seeds, ``jobs`` at a time; Refiners first, each once.
 
     Args:
@@ -96,19 +97,21 @@ def distil_all(runs: list[tuple[Run, int]], work_dir: Path, split: str, jobs: in
         work_dir: each run has a folder in it; what is finished is not done again.
         split: to evaluate on.
         jobs: at a time.
+        pairs: of images for the coupling ratio; 0 leaves it out.
     """
     threads = max(1, os.cpu_count() // jobs)
     refiners = list(dict.fromkeys((run.refiner, seed) for run, seed in runs if run.refiner))
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda pair: train(*pair, work_dir, threads), refiners))
-        return list(pool.map(lambda pair: distil(*pair, work_dir, split, threads), runs))
+        return list(pool.map(lambda pair: distil(*pair, work_dir, split, threads, pairs), runs))
 
 
-def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | None = None) -> dict[str, float]:
+def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | None = None,
+           pairs: int = 100) -> dict[str, float]:
     """Train and evaluate one run with one seed; what is finished is not done again."""
     checkpoint = train(training, seed, work_dir, threads)
     evaluation = training if is_refiner(training) else Run(EVALUATION, ('model.data_preprocessor.crop_size=None', ))
-    return evaluate(evaluation, checkpoint, folder(training, seed, work_dir) / split, split, threads)
+    return evaluate(evaluation, checkpoint, folder(training, seed, work_dir) / split, split, threads, pairs)
 
 
 def folder(training: Run, seed: int, work_dir: Path) -> Path:
@@ -138,8 +141,8 @@ def train(training: Run, seed: int, work_dir: Path, threads: int | None = None) 
     return done.read_text().strip()
 
 
-def evaluate(evaluation: Run, checkpoint: str, place: Path, split: str = 'val',
-             threads: int | None = None) -> dict[str, float]:
+def evaluate(evaluation: Run, checkpoint: str, place: Path, split: str = 'val', threads: int | None = None,
+             pairs: int = 100) -> dict[str, float]:
     """Region classification and coupling ratio of a tower, or of a Refiner's own output, on a split."""
     source = {'ann_file': f'annotations/panoptic_{split}.json', 'img_prefix': split, 'seg_prefix': f'panoptic_{split}'}
     options = ['--cfg-options', *evaluation.options,
@@ -148,10 +151,10 @@ def evaluate(evaluation: Run, checkpoint: str, place: Path, split: str = 'val',
     metrics, coupling = place / 'metrics.json', place / 'coupling.json'
     if not metrics.exists():
         run([sys.executable, 'tools/test.py', *what, '--work-dir', str(place), *options], threads)
-    if not coupling.exists():
-        run([sys.executable, 'tools/analysis/coupling_ratio.py', *what, '--pairs', '100', '--out', str(coupling),
+    if pairs and not coupling.exists():
+        run([sys.executable, 'tools/analysis/coupling_ratio.py', *what, '--pairs', str(pairs), '--out', str(coupling),
              *options], threads)
-    return {**json.loads(metrics.read_text()), **json.loads(coupling.read_text())}
+    return {**json.loads(metrics.read_text()), **(json.loads(coupling.read_text()) if pairs else {})}
 
 
 def run(command: list[str], threads: int | None = None) -> None:
@@ -171,11 +174,12 @@ def format_table(original: dict[str, float], table: dict[str, list[dict[str, flo
         original: figures of the original tower.
         table: for each method the figures of its seeds.
     """
-    rows = [['', *COLUMNS.values()], ['---'] * (len(COLUMNS) + 1)]
+    columns = {name: title for name, title in COLUMNS.items() if name in original}
+    rows = [['', *columns.values()], ['---'] * (len(columns) + 1)]
     for method, results in {'original': [original], **table}.items():
-        rows.append([method, *(spread([result[name] for result in results], digits(name)) for name in COLUMNS)])
+        rows.append([method, *(spread([result[name] for result in results], digits(name)) for name in columns)])
     bounds = {BOUNDS[name]: f'{original[name]:.1f}' for name in BOUNDS}
-    rows.append(["original's image crops (upper bound)", *(bounds.get(name, '') for name in COLUMNS.values())])
+    rows.append(["original's image crops (upper bound)", *(bounds.get(name, '') for name in columns.values())])
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
 
 

@@ -1,0 +1,11 @@
+# Ablation of the Refiner, stage 2: without FC_CLS (eq. 10), the class token is the pooled region.
+# Paper: table 7: OV-COCO novel AP50 40.1 or 40.3, the marks of the table do not survive in its text (both parts: 40.9)
+# Commands: bash tools/dist_train.sh configs/rsc/ablations/refiner_vitb16_no_fc_cls.py 8
+#           bash tools/dist_train.sh configs/rsc/ablations/r_sc_clipself_vitb16_no_fc_cls.py 8
+# Measured here: not measured (the weights and the data are not at hand: see README.md)
+_base_ = '../r_sc_clipself_vitb16.py'
+model = dict(refiner=dict(
+    region_token=False,
+    init_cfg=dict(
+        checkpoint='work_dirs/refiner_vitb16_no_fc_cls/refiner.pth',
+        command='bash tools/dist_train.sh configs/rsc/ablations/refiner_vitb16_no_fc_cls.py 8')))

@@ -1,0 +1,10 @@
+# R-SC-CLIPSelf on image patches of COCO, EVA-02-CLIP ViT-L/14, 896 px (Qiu et al., ICLR 2025, sec. 3.4).
+# Paper: table 1: boxes / thing masks / stuff masks top-1 82.9 / 82.8 / 57.8
+# Commands: bash tools/dist_train.sh configs/rsc/refiner_vitl14.py 8
+#           bash tools/dist_train.sh configs/rsc/r_sc_clipself_vitl14_grid.py 8
+# Measured here: not measured (the weights and the data are not at hand: see README.md)
+_base_ = [
+    '../_base_/models/r_sc_vitl14.py', '../_base_/datasets/coco_patches.py',
+    '../_base_/schedules/r_sc_6e.py', '../_base_/default_runtime.py'
+]
+train_dataloader = dict(batch_size=4)

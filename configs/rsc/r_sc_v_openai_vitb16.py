@@ -1,0 +1,11 @@
+# R-SC-V on proposals of COCO, OpenAI's CLIP ViT-B/16, 1024 px (Qiu et al., ICLR 2025, sec. 3.4).
+# Paper: table 4: Cat-Seg mIoU on ADE-150 / ADE-847 / PASCAL Context 32.7 / 12.3 / 58.0
+# Commands: bash tools/dist_train.sh configs/rsc/refiner_openai_vitb16.py 8
+#           bash tools/dist_train.sh configs/rsc/r_sc_v_openai_vitb16.py 8
+# Measured here: not measured (the weights and the data are not at hand: see README.md)
+_base_ = [
+    '../_base_/models/r_sc_openai_vitb16.py', '../_base_/datasets/coco_proposals.py',
+    '../_base_/schedules/r_sc_6e.py', '../_base_/default_runtime.py'
+]
+train_dataloader = dict(batch_size=4)
+model = dict(rla=None, data_preprocessor=dict(crop_size=None))

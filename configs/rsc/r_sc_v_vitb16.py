@@ -1,0 +1,12 @@
+# R-SC-V on proposals of COCO, EVA-02-CLIP ViT-B/16, 1024 px: the Refiner's correlations alone (Qiu et al., ICLR 2025,
+# sec. 3.4).
+# Paper: fig. 14 only, without numbers in its text
+# Commands: bash tools/dist_train.sh configs/rsc/refiner_vitb16.py 8
+#           bash tools/dist_train.sh configs/rsc/r_sc_v_vitb16.py 8
+# Measured here: not measured (the weights and the data are not at hand: see README.md)
+_base_ = [
+    '../_base_/models/r_sc_vitb16.py', '../_base_/datasets/coco_proposals.py',
+    '../_base_/schedules/r_sc_6e.py', '../_base_/default_runtime.py'
+]
+train_dataloader = dict(batch_size=4)
+model = dict(rla=None, data_preprocessor=dict(crop_size=None))

@@ -1,0 +1,16 @@
+# The Refiner of OpenAI's CLIP ViT-L/14-336, 896 px: stage 1 of R-SC (Qiu et al., ICLR 2025, sec. 3.3).
+# Paper: not tabulated by itself
+# Command: bash tools/dist_train.sh configs/rsc/refiner_openai_vitl14.py 8
+# Measured here: not measured (the weights and the data are not at hand: see README.md)
+_base_ = [
+    '../_base_/models/refiner_vitl14.py', '../_base_/datasets/coco_patches.py',
+    '../_base_/schedules/refiner_4e.py', '../_base_/default_runtime.py'
+]
+train_dataloader = dict(batch_size=16, dataset=dict(regions=dict(type='LocalCropRegions')))
+clip_checkpoint = 'data/checkpoints/ViT-L-14-336px.pt'
+model = dict(
+    backbone=dict(
+        type='CLIPViT', arch='vit_large_patch14_clip_quickgelu_336', init_cfg=dict(checkpoint=clip_checkpoint)))
+val_evaluator = dict(
+    class_embeddings=dict(text_encoder=dict(arch='ViT-L-14-336-quickgelu', checkpoint=clip_checkpoint)))
+test_evaluator = val_evaluator
