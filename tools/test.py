@@ -43,7 +43,12 @@ def test_tower(config: Config, checkpoint: str) -> dict[str, float]:
         config: the configuration.
         checkpoint: weights of the tower, see `load_clip_checkpoint`.
     """
-    part = config.model.refiner if config.model.type == 'RefinerTrainer' else config.model.backbone
+    if config.model.type == 'RefinerTrainer':
+        part = config.model.refiner
+    else:  # the tower without what trains it
+        config.model = dict(type='RegionEncoder', backbone=config.model.backbone,
+                            data_preprocessor=config.model.data_preprocessor)
+        part = config.model.backbone
     part.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
     runner = Runner.from_cfg(config)
     getattr(runner.model, 'module', runner.model).init_weights()

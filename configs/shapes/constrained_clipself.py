@@ -2,5 +2,9 @@
 # Command: python tools/train.py configs/shapes/constrained_clipself.py
 # For L_CL and L_MIM add --cfg-options model.constraint.type=DenseContrast or MaskedModelling.
 # Measured here: see README.md.
-_base_ = 'clipself_proposals.py'
+_base_ = [
+    '../_base_/models/shapes_clip.py', '../_base_/datasets/shapes_proposals.py', '../_base_/default_runtime.py',
+    '../_base_/schedules/shapes.py'
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
 model = dict(type='ConstrainedRLA', rla=dict(type='CropAlignment'), constraint=dict(type='AttentionCorrelation'))

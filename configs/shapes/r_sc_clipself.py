@@ -2,10 +2,8 @@
 # Commands: python tools/train.py configs/shapes/refiner.py
 #           python tools/train.py configs/shapes/r_sc_clipself.py
 # Measured here: see README.md.
-_base_ = 'sc_clipself.py'
-model = dict(
-    refiner=dict(
-        type='Refiner', num_blocks=2, inter_layers=(2, 3), hidden_dims=1024,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/refiner/refiner.pth',
-            command='python tools/train.py configs/shapes/refiner.py')))
+_base_ = [
+    '../_base_/models/r_sc_shapes.py', '../_base_/datasets/shapes_proposals.py', '../_base_/default_runtime.py',
+    '../_base_/schedules/shapes.py'
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

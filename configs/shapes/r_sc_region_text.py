@@ -2,7 +2,11 @@
 # Commands: those of region_text.py and refiner.py, then
 #           python tools/train.py configs/shapes/r_sc_region_text.py
 # Measured here: see README.md.
-_base_ = 'r_sc_clipself.py'
+_base_ = [
+    '../_base_/models/r_sc_shapes.py', '../_base_/datasets/shapes.py', '../_base_/default_runtime.py',
+    '../_base_/schedules/shapes.py'
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
 model = dict(
     rla=dict(
         type='NounAlignment',
@@ -12,5 +16,4 @@ model = dict(
             text_encoder={{_base_.text_encoder}})),
     data_preprocessor=dict(crop_size=None))
 train_dataloader = dict(
-    dataset=dict(ann_file='annotations/region_text_train.json',
-                 regions=dict(_delete_=True, type='RegionTextRegions')))
+    dataset=dict(ann_file='annotations/region_text_train.json', regions=dict(type='RegionTextRegions')))

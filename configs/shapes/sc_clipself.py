@@ -1,5 +1,9 @@
 # SC-CLIPSelf on proposals of Shapes: the correlations of the frozen tower (Qiu et al., ICLR 2025, sec. 3.2).
 # Command: python tools/train.py configs/shapes/sc_clipself.py
-# Measured here: see README.md, also for the choice of lambda and the temperatures on the dev split (the paper: 0.2).
-_base_ = 'clipself_proposals.py'
-model = dict(type='SCRLA', scd_loss=dict(type='SCDLoss', loss_weight=0.05, tau_s=0.05, tau_t=0.05))
+# Measured here: see README.md.
+_base_ = [
+    '../_base_/models/r_sc_shapes.py', '../_base_/datasets/shapes_proposals.py', '../_base_/default_runtime.py',
+    '../_base_/schedules/shapes.py'
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
+model = dict(refiner=None)

@@ -127,6 +127,15 @@ def test_true_size_on_real_images(tmp_path, name):
     assert all(0 <= value <= 100 for value in metrics.values())
 
 
+def test_a_stage_two_configuration_evaluates_its_tower(shapes_root, tmp_path):
+    results = []
+    for name in ('region_classification', 'r_sc_v'):
+        run_tool(['tools/test.py', f'configs/shapes/{name}.py', CLIP, '--work-dir', str(tmp_path / name), '--cfg-options',
+                  'model.data_preprocessor.crop_size=None'], SHAPES_ROOT=str(shapes_root))
+        results.append(json.loads((tmp_path / name / 'metrics.json').read_text()))
+    assert results[0] == results[1] and 'boxes_top1' in results[0]
+
+
 def test_two_processes_evaluate_like_one(shapes_root, tmp_path):
     config = 'configs/shapes/region_classification.py'
     run_tool(['tools/test.py', config, CLIP, '--work-dir', str(tmp_path / 'one')], SHAPES_ROOT=str(shapes_root))
