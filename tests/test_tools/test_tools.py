@@ -130,8 +130,8 @@ def test_true_size_on_real_images(tmp_path, name):
 def test_a_stage_two_configuration_evaluates_its_tower(shapes_root, tmp_path):
     results = []
     for name in ('region_classification', 'r_sc_v'):
-        run_tool(['tools/test.py', f'configs/shapes/{name}.py', CLIP, '--work-dir', str(tmp_path / name), '--cfg-options',
-                  'model.data_preprocessor.crop_size=None'], SHAPES_ROOT=str(shapes_root))
+        run_tool(['tools/test.py', f'configs/shapes/{name}.py', CLIP, '--work-dir', str(tmp_path / name),
+                  '--cfg-options', 'model.data_preprocessor.crop_size=None'], SHAPES_ROOT=str(shapes_root))
         results.append(json.loads((tmp_path / name / 'metrics.json').read_text()))
     assert results[0] == results[1] and 'boxes_top1' in results[0]
 

@@ -1,0 +1,127 @@
+"""What the analysis tools evaluate: the dense map of a tower, or the refined map of a Refiner."""
+import argparse
+from pathlib import Path
+
+import torch
+from common import load_config
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.regions import region_tokens
+
+Maps = list[torch.Tensor]
+
+
+class TowerFeatures:
+    """The dense map of a tower: ``model.backbone`` of a configuration with a checkpoint's weights.
+
+    Args:
+        config: its model is a `RegionEncoder` or a distiller.
+        checkpoint: weights as tools/test.py takes them.
+        device: where it runs.
+    """
+
+    def __init__(self, config: Config, checkpoint: str, device: str) -> None:
+        init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
+        self.tower = MODELS.build({**config.model.backbone, 'init_cfg': init_cfg})
+        self.tower.init_weights()
+        self.tower.to(device).freeze()
+        self.patch_size = self.tower.patch_size
+
+    def parts(self, images: torch.Tensor, count: int = 1) -> Maps:
+        """Dense maps of the equal parts that stand side by side in each image.
+
+        Args:
+            images: normalised images (B, 3, H, W) whose width is ``count`` times a multiple of the patch.
+            count: number of parts.
+
+        Returns:
+            ``count`` maps (B, D, h, w).
+        """
+        return list(self.tower.encode_dense(images).chunk(count, dim=3))
+
+    def regions(self, images: torch.Tensor, boxes: list[torch.Tensor], size: int) -> torch.Tensor:
+        """Region tokens (sum K_i, size^2, D), by RoIAlign.
+
+        Args:
+            images: normalised images (B, 3, H, W).
+            boxes: for each image (K_i, 4) in network pixels.
+            size: side of the region grid.
+        """
+        return region_tokens(self.tower.encode_dense(images), boxes, self.patch_size, size)
+
+
+class RefinerFeatures:
+    """The refined map of a tower's Refiner: the parts of an image are its regions.
+
+    Args:
+        config: its model is a `RefinerTrainer`.
+        checkpoint: what stage 1 saved.
+        device: where it runs.
+    """
+
+    def __init__(self, config: Config, checkpoint: str, device: str) -> None:
+        refiner = {**config.model.refiner, 'init_cfg': dict(type='Pretrained', checkpoint=str(checkpoint))}
+        model = MODELS.build({**config.model, 'refiner': refiner})
+        model.init_weights()
+        model.to(device).requires_grad_(False).eval()
+        self.tower, self.refiner = model.backbone, model.refiner
+        self.patch_size = self.tower.patch_size
+
+    def parts(self, images: torch.Tensor, count: int = 1) -> Maps:
+        """Refined maps of the equal parts that stand side by side in each image; arguments as `TowerFeatures.parts`."""
+        maps = self.tower.taps(images, self.refiner.taps)
+        (height, width), grid = images.shape[2:], (maps[0].shape[2], maps[0].shape[3] // count)
+        step = width / count
+        boxes = [images.new_tensor([[i * step, 0, (i + 1) * step, height] for i in range(count)])] * len(images)
+        tokens = self.refiner(maps, boxes, grid)  # (B * count, L, D)
+        dense = tokens.transpose(1, 2).unflatten(2, grid).unflatten(0, (len(images), count))  # (B, count, D, h, w)
+        return list(dense.unbind(1))
+
+    def regions(self, images: torch.Tensor, boxes: list[torch.Tensor], size: int) -> torch.Tensor:
+        """Refined region tokens (sum K_i, size^2, D); arguments as `TowerFeatures.regions`."""
+        return self.refiner(self.tower.taps(images, self.refiner.taps), boxes, size)
+
+
+FEATURES = {'RefinerTrainer': RefinerFeatures}
+
+
+def load_features(config: Config, checkpoint: str) -> TowerFeatures | RefinerFeatures:
+    """What a configuration and a checkpoint evaluate: the Refiner of a `RefinerTrainer`, else the tower.
+
+    Args:
+        config: configuration.
+        checkpoint: weights of the tower or of the Refiner.
+    """
+    return FEATURES.get(config.model.type, TowerFeatures)(config, checkpoint, get_device())
+
+
+def compared_checkpoints(arguments: argparse.ArgumentParser) -> None:
+    """Add --config, --checkpoints and --names, which `load_several` reads.
+
+    Args:
+        arguments: changed in place.
+    """
+    arguments.add_argument('--config', nargs='+', required=True, help='configuration: one for all or one for each')
+    arguments.add_argument('--checkpoints', nargs='+', required=True, help='weights of the towers, or of Refiners')
+    arguments.add_argument('--names', nargs='+', help='a title for each checkpoint; default: the file names')
+
+
+def load_several(args: argparse.Namespace) -> dict[str, TowerFeatures | RefinerFeatures]:
+    """The features of each checkpoint by its name in the picture.
+
+    Args:
+        args: ``config``: one file, or one for each of ``checkpoints``; ``names``: as many, or None.
+
+    Raises:
+        SystemExit: the lengths do not fit, or a name stands twice.
+    """
+    count = len(args.checkpoints)
+    configs = args.config * count if len(args.config) == 1 else args.config
+    names = args.names or [Path(path).stem for path in args.checkpoints]
+    if len(configs) != count or len(names) != count or len(set(names)) != count:
+        raise SystemExit(f'--checkpoints: found {count} files, {len(args.config)} of --config and the names {names}, '
+                         'expected one --config or one for each checkpoint, and a different name for each (--names)')
+    return {name: load_features(load_config(path, args.cfg_options), checkpoint)
+            for name, path, checkpoint in zip(names, configs, args.checkpoints)}

@@ -1,0 +1,77 @@
+"""K-means maps: which tokens of an image a tower takes for one thing, for several checkpoints side by side.
+
+  python tools/analysis/kmeans_maps.py data/shapes/val/00000.png data/shapes/val/00001.png --clusters 6 \\
+      --config configs/shapes/region_classification.py --checkpoints ORIGINAL R_SC --names original R-SC --out maps.png
+
+A row for each image, a column for each checkpoint after the image itself. The L2-normalised tokens of each image (with
+--together those of all images at once, so that a colour means the same everywhere) are clustered by K-means, k-means++
+started and seeded (CLIPSelf, Wu et al., ICLR 2024, fig. 1 and 4). Clusters are numbered by their size, so colours of
+different checkpoints correspond only where their clusters do. Clusters should follow the outlines of objects; a tower
+whose tokens describe the whole image gives diffuse ones.
+
+--config is one file for all checkpoints or one for each; a RefinerTrainer shows its Refiner, the whole image as its
+region. The image is read with model.data_preprocessor.image_size as its longest side.
+"""
+import argparse
+from pathlib import Path
+
+import torch
+from common import build_preprocessor, load_config, parser, whole_image
+from features import compared_checkpoints, load_several
+from pictures import class_colours, plt, save_figure, show_map
+
+from rsc_mm.visualization import kmeans
+
+
+def parse_args() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    arguments.add_argument('images', nargs='+', help='image files')
+    compared_checkpoints(arguments)
+    arguments.add_argument('--clusters', type=int, default=6, help='number of clusters; default 6')
+    arguments.add_argument('--together', action='store_true', help='cluster the tokens of all images at once')
+    arguments.add_argument('--seed', type=int, default=0, help='of K-means; default 0')
+    arguments.add_argument('--out', type=Path, default=Path('work_dirs/analysis/kmeans.png'), help='the picture')
+    return arguments.parse_args()
+
+
+@torch.no_grad()
+def main() -> None:
+    args = parse_args()
+    preprocessor = build_preprocessor(load_config(args.config[0], args.cfg_options), layout='rectangle')
+    pictures = [whole_image(path, preprocessor) for path in args.images]
+    columns = {}
+    for name, features in load_several(args).items():
+        maps = [features.parts(network)[0][0].cpu() for _, network, _ in pictures]
+        columns[name] = cluster(maps, args.clusters, args.seed, args.together)
+    figure, axes = plt.subplots(len(pictures), 1 + len(columns), squeeze=False,
+                                figsize=(2.6 * (1 + len(columns)), 2.8 * len(pictures)))
+    for i, (row, (image, _, resized)) in enumerate(zip(axes, pictures)):
+        row[0].imshow(image.permute(1, 2, 0).numpy())
+        scale = image.shape[2] / resized[1] * preprocessor.patch_size
+        for axis, (name, clusters) in zip(row[1:], columns.items()):
+            show_map(axis, clusters[i], image.shape[1:], scale, cmap=class_colours(args.clusters), vmin=-0.5,
+                     vmax=args.clusters - 0.5)
+            axis.set_title(name if i == 0 else '', fontsize=9)
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+    figure.tight_layout()
+    save_figure(figure, args.out)
+
+
+def cluster(maps: list[torch.Tensor], clusters: int, seed: int, together: bool) -> list[torch.Tensor]:
+    """The cluster (h, w) of every token.
+
+    Args:
+        maps: dense maps (D, h, w).
+        clusters: number of clusters.
+        seed: of K-means.
+        together: all maps at once.
+    """
+    tokens = [dense.flatten(1).t() for dense in maps]  # (N, D)
+    numbers = (kmeans(torch.cat(tokens), clusters, seed).split([len(t) for t in tokens]) if together
+               else [kmeans(t, clusters, seed) for t in tokens])
+    return [number.view(dense.shape[1:]) for number, dense in zip(numbers, maps)]
+
+
+if __name__ == '__main__':
+    main()
