@@ -5,16 +5,18 @@
   python tools/benchmark.py CONFIG_A CONFIG_B --sizes 640                             two methods
 
 Every case is a combination of configuration, dtype, layout and size. All cases run in turns, so that a change of the
-machine's load meets all of them; the table gives the median of the rounds, and the ratio of each step to the first
-case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update; memory = peak
-of the process during the steps (on a GPU: of its allocator); MFU = FLOPs of the step, counted by torch, over what a
-large matrix product of that dtype reaches on this machine.
+machine's load meets all of them; the table gives the median of the rounds, and the ratios of each step and memory to
+the first case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update;
+memory = peak of two steps in a process of their own, without what the libraries take (on a GPU: of the allocator);
+MFU = FLOPs of the step, counted by torch, over what a large matrix product of that dtype reaches on this machine.
 """
 import argparse
 import itertools
 import json
+import multiprocessing
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -51,15 +53,19 @@ def main() -> None:
     if min(args.batch_size, args.crops, args.rounds, *args.shape) < 1:
         raise SystemExit('--batch-size, --crops, --rounds and --shape: expected numbers of at least 1')
     MMLogger.get_instance('benchmark', log_level='ERROR')
-    choices = itertools.product(args.configs, args.dtypes, args.layouts, args.sizes or [None])
+    choices = list(itertools.product(args.configs, args.dtypes, args.layouts, args.sizes or [None]))
     cases = [Case(*choice, args) for choice in choices]
     for _ in range(args.rounds + 1):
         for case in cases:
             case.run()
     rates = {dtype: matrix_rate(getattr(torch, dtype)) for dtype in args.dtypes}
     rows = [case.row(rates[case.dtype]) for case in cases]
+    del cases
+    for row, choice in zip(rows, choices):
+        row['memory_mib'] = memory_of(choice, args) / 2**20
     for row in rows:
-        row['ratio'] = row['step_s'] / rows[0]['step_s']
+        row['step_ratio'] = row['step_s'] / rows[0]['step_s']
+        row['memory_ratio'] = row['memory_mib'] / rows[0]['memory_mib']
     print_table(rows)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
@@ -81,11 +87,10 @@ class Case:
         self.batch = synthetic_batch(args)
         self.size = cfg.model.data_preprocessor.image_size
         self.images = args.batch_size
-        self.data, self.step, self.memory = [], [], 0
+        self.data, self.step = [], []
 
     def run(self) -> None:
         """One step, timed."""
-        reset_peak_memory()
         start = clock()
         inputs = self.model.data_preprocessor(self.batch, True)
         middle = clock()
@@ -94,7 +99,6 @@ class Case:
         self.optimizer.update_params(loss)
         self.data.append(middle - start)
         self.step.append(clock() - middle)
-        self.memory = max(self.memory, peak_memory())
         self.inputs = inputs
 
     def row(self, rate: float) -> dict[str, float | str]:
@@ -103,8 +107,7 @@ class Case:
         with self.optimizer.optim_context(self.model):
             flops = step_flops(self.model, self.inputs)
         return dict(config=self.name, dtype=self.dtype, layout=self.layout, size=self.size, data_s=data, step_s=step,
-                    images_per_s=self.images / (step + data), memory_mib=self.memory / 2**20, gflops=flops / 1e9,
-                    mfu=flops / step / rate)
+                    images_per_s=self.images / (step + data), gflops=flops / 1e9, mfu=flops / step / rate)
 
 
 def forget_weights(config: dict) -> None:
@@ -199,18 +202,37 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def reset_peak_memory() -> None:
-    """Start a new peak."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        Path('/proc/self/clear_refs').write_text('5')
+def memory_of(choice: tuple, args: argparse.Namespace) -> int:
+    """Bytes at the peak of two steps, measured in a process of its own.
+
+    Args:
+        choice: configuration, dtype, layout and size.
+        args: the command line.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
+        return pool.submit(peak_of_two_steps, choice, args).result()
+
+
+def peak_of_two_steps(choice: tuple, args: argparse.Namespace) -> int:
+    """The same, of this process.
+
+    Args:
+        choice: configuration, dtype, layout and size.
+        args: the command line.
+    """
+    MMLogger.get_instance('benchmark', log_level='ERROR')
+    before = peak_memory()
+    case = Case(*choice, args)
+    for _ in range(2):
+        case.run()
+    return peak_memory() - before
 
 
 def peak_memory() -> int:
-    """Bytes at the peak since the last reset: of the GPU's allocator, or resident in RAM."""
+    """Bytes at the peak of this process: of the GPU's allocator, or resident in RAM."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
+    # Not getrusage's: that keeps the parent's peak.
     line = next(line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith('VmHWM'))
     return int(line.split()[1]) * 1024
 
