@@ -1,14 +1,7 @@
 from .image_io import BadImageError, read_image
+from .local_crops import LocalCropRegions, WithLocalCrops
 from .region_dataset import RegionDataset, region_collate
-from .region_sources import (
-    GridRegions,
-    InstanceRegions,
-    LocalCropRegions,
-    PanopticRegions,
-    ProposalRegions,
-    RegionTextRegions,
-    WithLocalCrops,
-)
+from .region_sources import GridRegions, InstanceRegions, PanopticRegions, ProposalRegions, RegionTextRegions
 from .samplers import AspectRatioBatchSampler, Draw, EpochSampler
 from .structures import ImageRecord, RegionSample
 

@@ -36,7 +36,7 @@ class GridRegions:
     annotated_only = False
 
     def __init__(self, max_split: int = 6, max_regions: int = 20, crop_scale: float = 1.0) -> None:
-        _check_at_least_one('GridRegions', max_split=max_split, max_regions=max_regions, crop_scale=crop_scale)
+        check_at_least_one('GridRegions', max_split=max_split, max_regions=max_regions, crop_scale=crop_scale)
         self.choices = tuple((m, n) for m in range(1, max_split + 1)
                              for n in range((m + 1) // 2, min(2 * m, max_split) + 1))
         self.max_regions = max_regions
@@ -48,7 +48,7 @@ class GridRegions:
         rows, columns = self.choices[rng.integers(len(self.choices))]
         y, x = np.linspace(0, height, rows + 1), np.linspace(0, width, columns + 1)
         cells = np.array([(x[j], y[i], x[j + 1], y[i + 1]) for i in range(rows) for j in range(columns)])
-        boxes = _boxes_tensor(cells[rng.permutation(len(cells))[:self.max_regions]])
+        boxes = boxes_tensor(cells[rng.permutation(len(cells))[:self.max_regions]])
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape)}
 
 
@@ -76,7 +76,7 @@ class ProposalRegions:
 
     def __init__(self, max_regions: int = 20, min_size: float = 8, max_size: float = 1024,
                  crop_scale: float = 1.5) -> None:
-        _check_at_least_one('ProposalRegions', max_regions=max_regions, crop_scale=crop_scale)
+        check_at_least_one('ProposalRegions', max_regions=max_regions, crop_scale=crop_scale)
         self.max_regions = max_regions
         self.min_size = min_size
         self.max_size = max_size
@@ -89,69 +89,8 @@ class ProposalRegions:
         if not len(xywh):
             boxes = torch.tensor([[0, 0, record.shape[1] / 4, record.shape[0] / 4]])
             return {'boxes': boxes, 'crop_boxes': boxes.clone()}
-        boxes = _boxes_tensor(_corners(xywh))
+        boxes = boxes_tensor(_corners(xywh))
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape)}
-
-
-@TASK_UTILS.register_module()
-class LocalCropRegions:
-    r"""Random square boxes of the image, cut out as they are: the local crops of the Refiner (R-SC, sec. 3.3, 4.1).
-
-    A box's side is :math:`r \sqrt{H W}`, r uniform in ``scale``, at most the shorter side of the image: its area is
-    :math:`r^2` of the image's. Square and of whole pixels, so that the crop is neither squashed nor padded and its
-    tokens lie where RoIAlign samples the region; the paper says no more than scale ratios in [0.3, 0.7].
-
-    Args:
-        num_regions: C, boxes of an image.
-        scale: least and largest r.
-
-    Raises:
-        ValueError: ``num_regions`` is below 1, or ``scale`` not 0 < least <= largest.
-    """
-
-    needs: tuple[str, ...] = ()
-    annotated_only = False
-
-    def __init__(self, num_regions: int = 4, scale: tuple[float, float] = (0.3, 0.7)) -> None:
-        _check_at_least_one('LocalCropRegions', num_regions=num_regions)
-        if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f'LocalCropRegions.scale: found {scale}, expected 0 < least <= largest')
-        self.num_regions = num_regions
-        self.scale = scale
-
-    def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
-        """Draws the boxes of one image: ``boxes`` and the same ``crop_boxes`` (C, 4)."""
-        height, width = record.shape
-        side = rng.uniform(*self.scale, self.num_regions) * np.sqrt(height * width)
-        side = np.clip(side.round(), 1, min(height, width))
-        x, y = (np.floor(rng.uniform(size=self.num_regions) * (limit - side + 1)) for limit in (width, height))
-        boxes = _boxes_tensor(np.stack([x, y, x + side, y + side], axis=1))
-        return {'boxes': boxes, 'crop_boxes': boxes.clone()}
-
-
-@TASK_UTILS.register_module()
-class WithLocalCrops:
-    """The regions of another source, and local crops, told apart by ``is_local`` (K,): for end-to-end R-SC.
-
-    Other fields of that source, such as the ``labels`` of nouns, stay as they are, without rows for the local crops.
-
-    Args:
-        regions: the other source, such as ``dict(type='ProposalRegions')``.
-        num_crops: see `LocalCropRegions`.
-        scale: see `LocalCropRegions`.
-    """
-
-    def __init__(self, regions: dict, num_crops: int = 4, scale: tuple[float, float] = (0.3, 0.7)) -> None:
-        self.regions = TASK_UTILS.build(regions)
-        self.crops = LocalCropRegions(num_crops, scale)
-        self.needs = self.regions.needs
-        self.annotated_only = self.regions.annotated_only
-
-    def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
-        """Draws both: ``boxes``, ``crop_boxes`` (K, 4) and ``is_local`` (K,)."""
-        regions, crops = self.regions(record, rng), self.crops(record, rng)
-        fields = {key: torch.cat([regions[key], crops[key]]) for key in crops}
-        return {**regions, **fields, 'is_local': torch.arange(len(fields['boxes'])) >= len(regions['boxes'])}
 
 
 @TASK_UTILS.register_module()
@@ -181,14 +120,14 @@ class RegionTextRegions:
     annotated_only = True
 
     def __init__(self, max_regions: int = 20, crop_scale: float = 1.5) -> None:
-        _check_at_least_one('RegionTextRegions', max_regions=max_regions, crop_scale=crop_scale)
+        check_at_least_one('RegionTextRegions', max_regions=max_regions, crop_scale=crop_scale)
         self.max_regions = max_regions
         self.crop_scale = crop_scale
 
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
         """Draws the boxes of one image: ``boxes``, ``crop_boxes`` (K, 4) and ``labels`` (K,)."""
         rows = rng.permutation(len(record.boxes))[:self.max_regions]
-        boxes = _boxes_tensor(_corners(record.boxes[rows]))
+        boxes = boxes_tensor(_corners(record.boxes[rows]))
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape),
                 'labels': torch.from_numpy(record.labels[rows])}
 
@@ -212,7 +151,7 @@ class InstanceRegions:
     annotated_only = False
 
     def __init__(self, min_size: float = 8, max_size: float = 1024, crop_scale: float = 1.5) -> None:
-        _check_at_least_one('InstanceRegions', crop_scale=crop_scale)
+        check_at_least_one('InstanceRegions', crop_scale=crop_scale)
         self.min_size = min_size
         self.max_size = max_size
         self.crop_scale = crop_scale
@@ -220,7 +159,7 @@ class InstanceRegions:
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
         """The boxes of one image: ``boxes``, ``crop_boxes`` (K, 4), ``labels`` and ``is_thing`` (K,)."""
         rows = np.flatnonzero(_area_within(record.boxes, self.min_size, self.max_size))
-        boxes = _boxes_tensor(_corners(record.boxes[rows]))
+        boxes = boxes_tensor(_corners(record.boxes[rows]))
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape),
                 'labels': torch.from_numpy(record.labels[rows]), 'is_thing': torch.from_numpy(record.is_thing[rows])}
 
@@ -246,7 +185,7 @@ class PanopticRegions:
     annotated_only = False
 
     def __init__(self, min_size: float = 8, max_size: float = 1024, crop_scale: float = 1.5) -> None:
-        _check_at_least_one('PanopticRegions', crop_scale=crop_scale)
+        check_at_least_one('PanopticRegions', crop_scale=crop_scale)
         self.min_size = min_size
         self.max_size = max_size
         self.crop_scale = crop_scale
@@ -283,7 +222,16 @@ class PanopticRegions:
         return masks
 
 
-def _check_at_least_one(name: str, **values: float) -> None:
+def check_at_least_one(name: str, **values: float) -> None:
+    """Refuse fields below 1.
+
+    Args:
+        name: the source's class.
+        values: its fields.
+
+    Raises:
+        ValueError: one is below 1.
+    """
     for key, value in values.items():
         if value < 1:
             raise ValueError(f'{name}.{key}: found {value}, expected at least 1')
@@ -293,7 +241,12 @@ def _corners(xywh: np.ndarray) -> np.ndarray:
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
 
-def _boxes_tensor(boxes: np.ndarray) -> torch.Tensor:
+def boxes_tensor(boxes: np.ndarray) -> torch.Tensor:
+    """Boxes (K, 4) as float32.
+
+    Args:
+        boxes: (K, 4).
+    """
     return torch.from_numpy(boxes).float()
 
 

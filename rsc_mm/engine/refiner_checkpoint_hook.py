@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from rsc_mm.models.distillers import RefinerTrainer
 from rsc_mm.registry import HOOKS
-from rsc_mm.utils.checkpoint import check_tower, tower_identity
+from rsc_mm.utils.refiner_checkpoint import check_tower, tower_identity
 
 
 @HOOKS.register_module()

@@ -12,7 +12,6 @@ timm                none                      timm's                            
 ours                ``vit.``/``backbone.vit.`` timm's                                         this package
 =================== ========================= =============================================== ===================
 """
-import hashlib
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -66,7 +65,7 @@ def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict) -> 
     weights = vision_weights(unwrap(content), source)
     target = backbone.vit.state_dict()
     weights = _split_last_qkv(weights, target)
-    _check_keys(weights, target, source)
+    check_keys(weights, target, source)
     backbone.vit.load_state_dict(weights)
 
 
@@ -172,65 +171,31 @@ def checkpoint_meta(backbone: nn.Module) -> dict[str, Any]:
     return {'backbone': type(backbone).__name__, 'readout': backbone.readout_name}
 
 
-def tower_identity(backbone: nn.Module) -> dict[str, str]:
-    """What a Refiner remembers of its tower: a readable name, and the SHA-256 of the weights in float32.
+def check_keys(weights: Weights, target: Weights, source: str, part: str = 'the tower',
+               fields: str = "the backbone's type and its field 'arch'") -> None:
+    """Refuse weights that do not fit, and name every key.
 
     Args:
-        backbone: `EVACLIPViT` or `CLIPViT`.
-    """
-    digest = hashlib.sha256()
-    for key, value in sorted(backbone.vit.state_dict().items()):
-        digest.update(f'{key}{tuple(value.shape)}'.encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-    name = (f'{type(backbone).__name__} of width {backbone.width}, depth {backbone.depth}, '
-            f'patch {backbone.patch_size}, readout {backbone.readout_name}')
-    return {'tower': name, 'tower_hash': digest.hexdigest()}
-
-
-def load_refiner_checkpoint(refiner: nn.Module, path: str | Path, backbone: nn.Module,
-                            command: str | None = None) -> None:
-    """Load what stage 1 of R-SC saved; strictly, and onto its own tower only.
-
-    Args:
-        refiner: `Refiner`.
-        path: file whose keys begin with ``refiner.``.
-        backbone: the tower it will work on, with its weights.
-        command: what makes the file, for the message if it is missing.
+        weights: what a file holds.
+        target: the module's own state dict.
+        source: how the message names the file.
+        part: how it names the module.
+        fields: what it tells to check.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: it is no Refiner's, does not fit, or belongs to another tower.
+        CheckpointError: keys are missing, unknown or of another shape.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'Refiner checkpoint {path}: no such file; train the Refiner first'
-                                + (f': {command}' if command else ' (stage 1: configs/rsc/README.md)'))
-    content = read_checkpoint(path)
-    saved, found = content.get('meta', {}), tower_identity(backbone)
-    check_tower(saved, found, f'Refiner checkpoint {path}')
-    weights = {key.removeprefix('refiner.'): value for key, value in unwrap(content).items()
-               if key.startswith('refiner.')}
-    _check_keys(weights, refiner.state_dict(), f'Refiner checkpoint {path}', 'the Refiner', 'its fields')
-    refiner.load_state_dict(weights)
-
-
-def check_tower(saved: dict[str, Any], found: dict[str, str], source: str) -> None:
-    """Refuse a Refiner on another tower than its own.
-
-    Args:
-        saved: the checkpoint's ``meta``.
-        found: `tower_identity` of the tower at hand.
-        source: how the message names the checkpoint.
-
-    Raises:
-        CheckpointError: name or hash differ, or the checkpoint holds none.
-    """
-    if 'tower_hash' not in saved:
-        raise CheckpointError(f'{source}: found no tower_hash in its meta, expected a checkpoint of a RefinerTrainer '
-                              'saved with RefinerCheckpointHook')
-    if any(saved.get(key) != value for key, value in found.items()):  # the readout, in the name, counts too
-        raise CheckpointError(f"{source}: belongs to the tower {saved['tower']} (weights {saved['tower_hash'][:12]}), "
-                              f"found {found['tower']} (weights {found['tower_hash'][:12]}); give the backbone the "
-                              'checkpoint and readout that the Refiner was trained on, or train a Refiner for this one')
+    problems = []
+    if missing := sorted(target.keys() - weights.keys()):
+        problems.append(f'missing keys {_some(missing)}')
+    if unknown := sorted(weights.keys() - target.keys()):
+        problems.append(f'unknown keys {_some(unknown)}')
+    shapes = [f'{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}'
+              for key, value in target.items() if key in weights and weights[key].shape != value.shape]
+    if shapes:
+        problems.append('other shapes: ' + _some(shapes))
+    if problems:
+        raise CheckpointError(f"{source} does not fit {part}: {'; '.join(problems)}. Check {fields}")
 
 
 def _rename(key: str, table: list[tuple[str, str]]) -> str:
@@ -288,21 +253,6 @@ def _check_readout(backbone: nn.Module, content: dict, source: str) -> None:
     if saved not in (None, backbone.readout_name):
         raise CheckpointError(f'{source}: was trained with readout {saved!r}, but the backbone has readout='
                               f"{backbone.readout_name!r}; set the backbone's field readout={saved!r}")
-
-
-def _check_keys(weights: Weights, target: Weights, source: str, part: str = 'the tower',
-                fields: str = "the backbone's type and its field 'arch'") -> None:
-    problems = []
-    if missing := sorted(target.keys() - weights.keys()):
-        problems.append(f'missing keys {_some(missing)}')
-    if unknown := sorted(weights.keys() - target.keys()):
-        problems.append(f'unknown keys {_some(unknown)}')
-    shapes = [f'{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}'
-              for key, value in target.items() if key in weights and weights[key].shape != value.shape]
-    if shapes:
-        problems.append('other shapes: ' + _some(shapes))
-    if problems:
-        raise CheckpointError(f"{source} does not fit {part}: {'; '.join(problems)}. Check {fields}")
 
 
 def _some(items: list[str], count: int = 8) -> str:

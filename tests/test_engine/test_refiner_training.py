@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from rsc_mm.engine.refiner_checkpoint_hook import trainer_of
-from rsc_mm.utils.checkpoint import CheckpointError, read_checkpoint, tower_identity
+from rsc_mm.utils.checkpoint import CheckpointError, read_checkpoint
+from rsc_mm.utils.refiner_checkpoint import tower_identity
 from tests.test_engine.test_training import STEPS, KillAt, Losses, configure, equal, train
 from tests.test_tools.common import REPOSITORY
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rsc_mm.evaluation import coupled_cosines
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.checkpoint import tower_identity
+from rsc_mm.utils.refiner_checkpoint import tower_identity
 from tests.test_tools.common import REPOSITORY
 
 CLIP = 'projects/shapes_clip/shapes_clip.pt'

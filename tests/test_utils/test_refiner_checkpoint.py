@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from rsc_mm.models import Refiner
-from rsc_mm.utils.checkpoint import CheckpointError, check_tower, load_refiner_checkpoint, tower_identity
+from rsc_mm.utils.checkpoint import CheckpointError
+from rsc_mm.utils.refiner_checkpoint import check_tower, load_refiner_checkpoint, tower_identity
 from tests.towers import randomize, tiny_eva, tiny_vit
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from rsc_mm.models.backbones.clip_tower import CLIPTower
 from rsc_mm.models.backbones.readouts import ValueReadout, run_block
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.checkpoint import load_refiner_checkpoint
+from rsc_mm.utils.refiner_checkpoint import load_refiner_checkpoint
 from rsc_mm.utils.regions import pool_regions, region_tokens
 
 # Where the Refiner's blocks come from, and whether they replace the tower's last blocks or follow all of them.
