@@ -28,6 +28,11 @@ def r_sc(*options: str, refiner: Run | None = None) -> Run:
     return Run(R_SC, SHORT + options, refiner or stage_one())
 
 
+def scd(**fields: float | str) -> Run:
+    """R-SC-CLIPSelf with other fields of its correlation loss."""
+    return r_sc(*(f'model.scd_loss.{field}={value}' for field, value in fields.items()))
+
+
 def variant(*fields: str) -> Run:
     """R-SC-CLIPSelf with another architecture of the Refiner, in both stages."""
     options = tuple(f'model.refiner.{field}' for field in fields)
@@ -48,11 +53,13 @@ ABLATIONS = {
     'CLIPSelf': Run('configs/shapes/clipself_proposals.py', SHORT),
     'SC-CLIPSelf': Run(SC, SHORT),
     'R-SC-CLIPSelf': r_sc(),
-    'lambda 0.05': r_sc('model.scd_loss.loss_weight=0.05'),
-    'lambda 1': r_sc('model.scd_loss.loss_weight=1.0'),
-    'tau_s 0.1, tau_t 0.1': r_sc('model.scd_loss.tau_s=0.1', 'model.scd_loss.tau_t=0.1'),
-    'tau_s 0.2, tau_t 0.3': r_sc('model.scd_loss.tau_t=0.3'),
-    'global (whole image)': r_sc('model.scd_loss.scope=image'),
+    'lambda 0.02': scd(loss_weight=0.02),
+    'lambda 0.2': scd(loss_weight=0.2),
+    'tau_s 0.1, tau_t 0.1': scd(tau_s=0.1, tau_t=0.1),
+    'tau_s 0.2, tau_t 0.2': scd(tau_s=0.2, tau_t=0.2),
+    'tau_s 0.1, tau_t 0.05': scd(tau_s=0.1, tau_t=0.05),
+    "lambda 0.2, tau_s 0.2, tau_t 0.2 (the paper's)": scd(loss_weight=0.2, tau_s=0.2, tau_t=0.2),
+    'global (whole image)': scd(scope='image'),
     'K = 1': variant('num_blocks=1'),
     'K = 3': variant('num_blocks=3'),
     'without FC_inter': variant('inter_layers=None'),
