@@ -1,0 +1,13 @@
+# What detection changes of the runtime: mmdet's scope and visualisation, and our detectors.
+_base_ = 'default_runtime.py'
+default_scope = 'mmdet'
+custom_imports = dict(
+    imports=[
+        'rsc_mm.models', 'rsc_mm.models.detectors', 'rsc_mm.engine', 'rsc_mm.evaluation'
+    ])
+default_hooks = dict(
+    checkpoint=dict(_delete_=True, type='CheckpointHook', interval=1),
+    epoch_seed=dict(type='rsc_mm.EpochSeedHook'),
+    visualization=dict(type='DetVisualizationHook'))
+log_processor = dict(type='LogProcessor')
+visualizer = dict(type='DetLocalVisualizer', name='visualizer')

@@ -1,0 +1,11 @@
+# F-ViT ViT-B/16 on OV-LVIS, frozen backbone: a CLIPSelf tower (image patches).
+# Paper: mask AP rare / common / frequent / all 25.3 / 21.8 / 29.1 / 25.2 (CLIPSelf, table A7)
+# Command: bash tools/dist_train.sh configs/fvit/fvit_vitb16_ovlvis_clipself_patches.py 8
+# Measured here: not measured; that it trains and tests is in README.md.
+_base_ = [
+    '../_base_/models/fvit_vitb16_lvis.py',
+    '../_base_/datasets/ov_lvis.py',
+    '../_base_/schedules/fvit_ov_lvis.py',
+    '../_base_/detection_runtime.py',
+]
+model = dict(backbone=dict(init_cfg=dict(checkpoint='data/checkpoints/clipself_vitb16_lvis_patches.pth')))

@@ -1,0 +1,7 @@
+# F-ViT in small: base/novel detection on Shapes, on the CLIPSelf tower; only the backbone's checkpoint differs.
+# Commands: python tools/train.py configs/shapes/clipself_proposals.py
+#           python tools/train.py configs/shapes/fvit_shapes_clipself.py
+#           python tools/test.py configs/shapes/fvit_shapes_clipself.py CHECKPOINT
+# Measured here: not measured.
+_base_ = 'fvit_shapes.py'
+model = dict(backbone=dict(init_cfg=dict(checkpoint='work_dirs/clipself_proposals/iter_750.pth')))

@@ -1,0 +1,19 @@
+# ATSS of MMDetection on an R-SC-tuned EVA-02-CLIP ViT-B/16 in place of its ResNet-50 (Zhang et al., CVPR 2020).
+# Paper: no figure for this combination.
+# Command: python tools/train.py projects/dropin_mmdet/atss_vitb16.py
+# Measured here: not measured (the plumbing runs in a test on real images)
+_base_ = 'mmdet::atss/atss_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['rsc_mm.models', 'rsc_mm.models.detectors'])
+model = dict(
+    data_preprocessor=dict(mean=[122.771, 116.746, 104.094], std=[68.501, 66.632, 70.323]),
+    backbone=dict(
+        _delete_=True,
+        type='rsc_mm.EVACLIPViT',
+        arch='eva02_base_patch16_clip_224',
+        readout='value',
+        out_indices=(3, 5, 7, 11),
+        frozen_stages=12,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/r_sc_clipself_vitb16.pth')),
+    neck=dict(_delete_=True, type='rsc_mm.ViTPyramidFPN', in_channels=768, out_channels=256, num_outs=5),
+    # The pyramid begins at stride 4, ATSS's own at 8.
+    bbox_head=dict(anchor_generator=dict(strides=[4, 8, 16, 32, 64])))

@@ -1,0 +1,18 @@
+# DINO of MMDetection on an R-SC-tuned EVA-02-CLIP ViT-B/16 in place of its ResNet-50 (Zhang et al., ICLR 2023).
+# Paper: no figure for this combination.
+# Command: python tools/train.py projects/dropin_mmdet/dino_vitb16.py
+# Measured here: not measured (the plumbing runs in a test on real images)
+_base_ = 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'
+custom_imports = dict(imports=['rsc_mm.models', 'rsc_mm.models.detectors'])
+model = dict(
+    data_preprocessor=dict(
+        mean=[122.771, 116.746, 104.094], std=[68.501, 66.632, 70.323], pad_size_divisor=32),
+    backbone=dict(
+        _delete_=True,
+        type='rsc_mm.EVACLIPViT',
+        arch='eva02_base_patch16_clip_224',
+        readout='value',
+        out_indices=(5, 8, 11),
+        frozen_stages=12,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/r_sc_clipself_vitb16.pth')),
+    neck=dict(in_channels=[768, 768, 768]))

@@ -1,0 +1,150 @@
+"""Training, evaluation and use of a detector, in one process: every start of mmdet costs seconds."""
+import importlib.util
+import json
+import sys
+
+import pytest
+import torch
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from PIL import Image
+from pycocotools.coco import COCO
+
+import rsc_mm.models.detectors  # noqa: F401  registers the detectors
+from rsc_mm.models.text import read_embeddings
+from tests.test_models.test_detectors.test_reference_checkpoint import reference_keys
+from tests.test_tools.common import REPOSITORY
+
+CONFIG = 'configs/shapes/fvit_shapes.py'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def root(shapes_root, tmp_path_factory):
+    """The repository as working folder, the small Shapes, and mmdet's scope."""
+    with pytest.MonkeyPatch.context() as patch, DefaultScope.overwrite_default_scope('mmdet'):
+        patch.setenv('SHAPES_ROOT', str(shapes_root))
+        patch.chdir(REPOSITORY)
+        patch.syspath_prepend(str(REPOSITORY / 'tools'))
+        yield
+
+
+def configure(work_dir, **fields):
+    """One epoch of three steps, without validation."""
+    config = Config.fromfile(CONFIG)
+    name = f'{work_dir.parent.name}_{work_dir.name}'  # MMEngine keeps runners and visualisers by name
+    config.work_dir, config.experiment_name, config.visualizer.name = str(work_dir), name, name
+    config.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 9, 'train_dataloader.batch_size': 4,
+                            'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, **fields})
+    return config
+
+
+def tool(name):
+    """A tool as a module."""
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', REPOSITORY / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    """Folders of a run of two epochs, and of one that goes on after the first of them."""
+    folder = tmp_path_factory.mktemp('fvit')
+    two = {'train_cfg.max_epochs': 2, 'train_dataloader.batch_size': 8}
+    Runner.from_cfg(configure(folder / 'whole', **two)).train()
+    Runner.from_cfg(configure(folder / 'resumed', resume=True, load_from=str(folder / 'whole' / 'epoch_1.pth'),
+                              **two)).train()
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(runs):
+    """The checkpoint of a detector after six steps."""
+    return runs / 'whole' / 'epoch_2.pth'
+
+
+def weights_of(path):
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_a_resumed_run_ends_with_the_same_weights(runs):
+    first, whole, other = (weights_of(runs / name) for name in (
+        'whole/epoch_1.pth', 'whole/epoch_2.pth', 'resumed/epoch_2.pth'))
+    assert [key for key in whole if not torch.equal(whole[key], other[key])] == []
+    moved = [key for key in whole if not torch.equal(whole[key], first[key])]
+    assert moved and not any(key.startswith('backbone.') for key in moved)
+
+
+def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
+    config = configure(tmp_path, **{'test_evaluator.outfile_prefix': f'{tmp_path}/found'})
+    metrics = tool('test').test_whole(config, str(trained))
+    assert {'coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'} <= metrics.keys()
+    assert all(-1 <= value <= 1 for value in metrics.values()) and json.dumps(metrics)
+    truth = COCO(str(shapes_root / 'annotations' / 'instances_val.json'))
+    assert len(truth.loadRes(str(tmp_path / 'found.bbox.json')).anns) > 0
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(trained, tmp_path):
+    weights = weights_of(trained)
+    weights.pop('neck.up2.bias')
+    torch.save({'state_dict': weights}, tmp_path / 'other.pth')
+    with pytest.raises(RuntimeError, match='neck.up2.bias'):
+        tool('test').test_whole(configure(tmp_path), str(tmp_path / 'other.pth'))
+
+
+def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkeypatch, capsys):
+    image = shapes_root / 'val' / '000001.jpg'
+    monkeypatch.setattr(sys, 'argv', [
+        'detect.py', str(image), '--config', CONFIG, '--checkpoint', str(trained), '--vocab',
+        'circle, heart, red square', '--score', '0', '--out', str(tmp_path), '--device', 'cpu'])
+    tool('detect').main()
+    found = json.loads((tmp_path / '000001.json').read_text())
+    assert found and {entry['name'] for entry in found} <= {'circle', 'heart', 'red square'}
+    assert all(entry['base'] == (entry['name'] == 'circle') for entry in found)
+    scores = [entry['score'] for entry in found]
+    assert scores == sorted(scores, reverse=True) and f'{len(found)} objects' in capsys.readouterr().out
+    picture, original = Image.open(tmp_path / '000001.jpg'), Image.open(image)
+    assert picture.size == original.size and picture.tobytes() != original.tobytes()
+    for entry in found:
+        assert 0 <= entry['box'][0] <= entry['box'][2] <= original.size[0]
+        assert 0 <= entry['box'][1] <= entry['box'][3] <= original.size[1]
+
+
+def test_drawing_tells_base_from_novel():
+    detect = tool('detect')
+    picture = detect.draw(Image.new('RGB', (100, 60)), [
+        dict(name='cat', base=True, score=0.9, box=[10, 30, 40, 50]),
+        dict(name='sun', base=False, score=0.8, box=[60, 30, 90, 50])])
+    assert picture.getpixel((40, 50)) == detect.COLOURS[True]
+    assert picture.getpixel((90, 50)) == detect.COLOURS[False]
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')  # mmdet's own
+def test_detinferencer_takes_our_configs(trained, shapes_root, tmp_path):
+    inferencer = DetInferencer(CONFIG, str(trained), device='cpu', show_progress=False)
+    found = inferencer(str(shapes_root / 'val' / '000001.jpg'), out_dir=str(tmp_path))
+    assert found['predictions'][0]['scores'] and (tmp_path / 'vis' / '000001.jpg').exists()
+
+
+def test_another_order_of_classes_stops_the_training(tmp_path):
+    runner = Runner.from_cfg(configure(tmp_path, **{'model.roi_head.bbox_head.classes': ['square', 'circle']}))
+    with pytest.raises(ValueError, match="found 10 classes, expected 2; first difference at label 0: found 'circle'"):
+        runner.train()
+
+
+def test_conversion_writes_weights_and_embeddings(trained, shapes_root, tmp_path, monkeypatch):
+    weights, rows = weights_of(trained), torch.nn.functional.normalize(torch.randn(11, 128), dim=1)
+    reference = {**reference_keys(weights), 'roi_head.bbox_head.all_embeddings': rows.t()}
+    torch.save({'state_dict': reference, 'meta': {'epoch': 3}}, tmp_path / 'reference.pth')
+    arguments = ['convert', str(tmp_path / 'reference.pth'), str(tmp_path / 'out.pth'), '--classes']
+    monkeypatch.setattr(sys, 'argv', [*arguments, str(shapes_root / 'annotations' / 'instances_val.json')])
+    tool('convert_fvit_checkpoint').main()
+    converted = weights_of(tmp_path / 'out.pth')
+    assert converted.keys() == weights.keys() and all(torch.equal(weights[key], converted[key]) for key in weights)
+    names, found = read_embeddings(tmp_path / 'out.embeddings.safetensors')
+    assert names[-1] == 'background' and len(names) == 11 and torch.allclose(found, rows, atol=1e-6)
+    monkeypatch.setattr(sys, 'argv', [*arguments, 'ov_coco'])
+    with pytest.raises(SystemExit, match='found 65 classes, expected 10'):
+        tool('convert_fvit_checkpoint').main()
