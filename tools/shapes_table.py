@@ -10,7 +10,6 @@ table_SPLIT.md and table_SPLIT.json. The Refiner's row is its own output, region
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,9 @@ class Run:
     @property
     def name(self) -> str:
         """The work directory's name: the configuration's, and what the overrides change."""
-        own = '_'.join([Path(self.config).stem, *(re.sub(r'[^\w.=+-]+', '-', option) for option in self.options)])
+        pairs = [option.partition('=')[::2] for option in self.options]
+        changes = [f'{key.rpartition(".")[2]}={Path(value).name}' for key, value in pairs]
+        own = '_'.join([Path(self.config).stem, *changes])
         return own if self.refiner in (None, REFINER) else f'{own}__{self.refiner.name}'
 
 
