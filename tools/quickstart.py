@@ -1,8 +1,8 @@
 """The main job in small: generate Shapes, evaluate a tiny CLIP, train its Refiner, distil it by R-SC-CLIPSelf, evaluate
 again, and write a report.
 
-The Refiner trains for one epoch instead of three, to save time. Called by tools/quickstart.sh. Finished steps are kept in
-work_dirs/quickstart and not repeated; an interrupted training goes on where it was.
+The Refiner trains for one epoch instead of three, to save time. Called by tools/quickstart.sh. Finished steps are kept
+in work_dirs/quickstart and not repeated; an interrupted training goes on where it was.
 """
 import argparse
 import time
