@@ -1,4 +1,4 @@
-"""The ablations of R-SC on Shapes, one table in the order of the paper's tables 6, 7, 8, 12, 13, 14.
+"""The ablations of R-SC on Shapes, in one table: the paper's tables 6, 7, 8, 12, 13 and 14.
 
   python tools/shapes_ablations.py --jobs 2
 
