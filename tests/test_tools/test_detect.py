@@ -86,6 +86,23 @@ def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
     assert len(truth.loadRes(str(tmp_path / 'found.bbox.json')).anns) > 0
 
 
+def test_class_agnostic_scores_are_those_of_any_object(trained, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'analysis'))
+    measure = tool('analysis/class_agnostic_ap').measure
+    options = {
+        'experiment_name': 'agnostic', 'visualizer.name': 'agnostic',
+        'test_evaluator.outfile_prefix': str(tmp_path / 'r'), 'model.test_cfg.rcnn.score_thr': 0.,
+        'model.test_cfg.rcnn.max_per_img': 10000}
+    metrics = measure(CONFIG, str(trained), str(tmp_path), options)
+    assert {'coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'} <= set(metrics)
+    classes_of = {}
+    for row in json.loads((tmp_path / 'r.bbox.json').read_text()):
+        classes_of.setdefault((row['image_id'], row['score'], *row['bbox']), set()).add(row['category_id'])
+    assert all(len(classes) == 10 for classes in classes_of.values())  # every box as every class, with one score
+    with pytest.raises(SystemExit, match="'model.roi_head.bbox_head.type': found None, expected 'rsc_mm.FViTBBoxHead'"):
+        measure('configs/shapes/clipself_grid.py', str(trained), str(tmp_path))
+
+
 def test_a_checkpoint_that_does_not_fit_is_refused(trained, tmp_path):
     weights = weights_of(trained)
     weights.pop('neck.up2.bias')

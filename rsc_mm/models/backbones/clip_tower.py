@@ -117,12 +117,21 @@ class CLIPTower(BaseModule):
         Returns:
             (B, D, h, w), h = ceil(H / patch_size).
         """
-        if not len(x):
-            return self.encode_dense(self._one_patch(x), normalize)[:0]
-        tokens, rope, grid = self._blocks(x)
-        dense = self._project(self._run(self.readout, self.depth - 1, tokens, rope))
+        return self.project(*self.taps(x, (self.depth - 1, )), normalize)
+
+    def project(self, tap: torch.Tensor, normalize: bool = True) -> torch.Tensor:
+        """Dense embeddings from the last block's tap: `encode_dense` for those who have run the blocks already.
+
+        Args:
+            tap: what `forward` and `taps` return for the last block (B, C, h, w).
+            normalize: divide each token by its L2 norm, in float32.
+
+        Returns:
+            (B, D, h, w).
+        """
+        dense = self._project(tap.flatten(2).transpose(1, 2))  # (B, N, D)
         dense = F.normalize(dense.float(), dim=2) if normalize else dense
-        return dense.transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
+        return dense.transpose(1, 2).unflatten(2, tap.shape[2:])  # (B, D, h, w)
 
     def init_weights(self) -> None:
         """Load ``init_cfg.checkpoint``; without ``init_cfg`` the weights stay as timm initialised them."""

@@ -5,7 +5,6 @@ import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample
 from torch import nn
-from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
 
@@ -83,24 +82,9 @@ class FViT(TwoStageDetector):
             proposals = [sample.proposals for sample in batch_data_samples]
         else:
             proposals = self.rpn_head.predict(levels, batch_data_samples, rescale=False)
-        levels = (*levels, dense_map(self.backbone, taps[-1]))
+        levels = (*levels, self.backbone.project(taps[-1]))
         results = self.roi_head.predict(levels, proposals, batch_data_samples, rescale=rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
-
-
-def dense_map(tower: nn.Module, last: torch.Tensor) -> torch.Tensor:
-    """The tower's dense map from its last tap, so that its blocks run once: equal to ``tower.encode_dense``.
-
-    Args:
-        tower: `EVACLIPViT` or `CLIPViT`.
-        last: the readout of the last block (B, C, h, w).
-
-    Returns:
-        Unit vectors (B, D, h, w), float32.
-    """
-    tokens = last.flatten(2).transpose(1, 2)  # (B, N, C)
-    dense = F.normalize(tower.vit.head(tower.vit.norm(tokens)).float(), dim=2)
-    return dense.transpose(1, 2).unflatten(2, last.shape[2:])  # (B, D, h, w)
 
 
 def _drop_unused_masks(module: nn.Module, state_dict: dict, prefix: str, *args: object) -> None:

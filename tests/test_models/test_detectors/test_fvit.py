@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 
-from rsc_mm.models.detectors.fvit import dense_map
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import pool_regions
 from tests.test_models.test_detectors.tiny import BASE, CLASSES, batch, embeddings, tiny_config, tiny_fvit
@@ -102,7 +101,7 @@ def test_the_dense_map_comes_from_the_same_pass():
     model.backbone.vit.patch_embed.register_forward_hook(lambda *args: calls.append(1))
     with torch.no_grad():
         expected = model.backbone.encode_dense(image)
-        assert torch.allclose(dense_map(model.backbone, model.backbone(image)[-1]), expected, atol=1e-6)
+        assert torch.allclose(model.backbone.project(model.backbone(image)[-1]), expected, atol=1e-6)
         calls.clear()
         model(**batch(model, SQUARE, [[], []], training=False), mode='predict')
     assert len(calls) == 1
