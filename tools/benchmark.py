@@ -4,6 +4,8 @@
   python tools/benchmark.py CONFIG --layouts square rectangle --sizes 1024            4:3 images, two layouts
   python tools/benchmark.py CONFIG_A CONFIG_B --sizes 640                             two methods
 
+Of detectors tools/benchmark_detector.py times the test pass, on the sizes of real images too.
+
 Every case is a combination of configuration, dtype, layout and size. All cases run in turns, so that a change of the
 machine's load meets all of them; the table gives the median of the rounds, and the ratios of each step and memory to
 the first case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update;
@@ -76,6 +78,9 @@ class Case:
 
     def __init__(self, config: str, dtype: str, layout: str, size: int | None, args: argparse.Namespace) -> None:
         cfg = Config.fromfile(config)
+        if 'roi_head' in cfg.model:
+            raise SystemExit(f'{config}: found a detector, expected a distillation configuration; its test pass is '
+                             'timed by tools/benchmark_detector.py')
         forget_weights(cfg.model)
         cfg.model.data_preprocessor.update(layout=layout, image_size=size or cfg.model.data_preprocessor.image_size)
         self.name, self.dtype, self.layout = Path(config).stem, dtype, layout

@@ -39,10 +39,12 @@ class Run:
 REFINER = Run('configs/shapes/refiner.py')
 METHODS = {
     'CLIPSelf (grid)': Run('configs/shapes/clipself_grid.py'),
+    'R-SC-CLIPSelf (grid)': Run('configs/shapes/r_sc_clipself_grid.py', refiner=REFINER),
     'CLIPSelf': Run('configs/shapes/clipself_proposals.py'),
     'SC-CLIPSelf': Run('configs/shapes/sc_clipself.py'),
     'R-SC-CLIPSelf': Run('configs/shapes/r_sc_clipself.py', refiner=REFINER),
     'Region-Text': Run('configs/shapes/region_text.py'),
+    'SC-Region-Text': Run('configs/shapes/sc_region_text.py'),
     'R-SC-Region-Text': Run('configs/shapes/r_sc_region_text.py', refiner=REFINER),
     'R-SC-V': Run('configs/shapes/r_sc_v.py', refiner=REFINER),
     'Refiner': REFINER,
