@@ -19,6 +19,7 @@ from tests.test_tools.common import REPOSITORY
 from tests.towers import GOLDEN_ARCH, tiny_eva
 
 pytest.importorskip('mmdet', reason='needs mmdet')
+from mmdet.registry import DATASETS, METRICS  # noqa: E402
 from pycocotools.coco import COCO  # noqa: E402  comes with mmdet
 from pycocotools.cocoeval import COCOeval  # noqa: E402
 
@@ -127,3 +128,22 @@ def test_pycocotools_takes_the_results(run, coco):
         (x, y, width, height), image = row['bbox'], truth.imgs[row['image_id']]
         assert x >= 0 and y >= 0 and width > 0 and height > 0
         assert x + width <= image['width'] + 1e-2 and y + height <= image['height'] + 1e-2
+
+
+@pytest.mark.parametrize('part, expected', [(None, (1, 1)), ('novel_classes', (0, 1)), ('base_classes', (1, 0))])
+def test_the_annotations_as_detections(coco, tmp_path, monkeypatch, part, expected):
+    """All, or those of one part of the classes: AP50 1 where they are given and 0 elsewhere."""
+    monkeypatch.setenv('COCO_ROOT', str(coco))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        config = configure(coco, tmp_path)
+        data, metric = DATASETS.build(config.test_dataloader.dataset), METRICS.build(config.test_evaluator)
+    metric.dataset_meta = data.metainfo
+    kept = torch.tensor([part is None or name in data.metainfo[part] for name in data.metainfo['classes']])
+    for item in data:
+        sample = item['data_samples']
+        sample.pred_instances = sample.gt_instances[kept[sample.gt_instances.labels]]
+        sample.pred_instances.scores = torch.ones(len(sample.pred_instances))
+        sample.pred_instances.bboxes = sample.pred_instances.bboxes.tensor
+        metric.process({}, [sample.to_dict()])
+    metrics = metric.evaluate(len(data))
+    assert (metrics['coco/base_ap50'], metrics['coco/novel_ap50']) == pytest.approx(expected)

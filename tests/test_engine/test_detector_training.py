@@ -161,8 +161,9 @@ def check_pictures(work_dir: Path, expected: dict[str, str], images: Path) -> No
             assert 0 < changed < 1, name
 
 
-# MMEngine's, of boxes that end with the image.
-@pytest.mark.filterwarnings('ignore:Warning. The (bbox|polygon) is out of bounds:UserWarning')
+# mmdet's own, and MMEngine's of boxes that end with the image.
+@pytest.mark.filterwarnings('ignore:__array_wrap__ must accept:DeprecationWarning',
+                            'ignore:Warning. The (bbox|polygon) is out of bounds:UserWarning')
 def test_the_visualisation_hook_draws(runs, shapes_root, tmp_path):
     checkpoint = str(runs / 'whole' / 'epoch_2.pth')
     tool_test().test_whole(configure(tmp_path / 'test'), checkpoint)

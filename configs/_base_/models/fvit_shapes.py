@@ -28,6 +28,7 @@ model = dict(
                 text_encoder=dict(
                     arch=dict(_delete_=True, embed_dim=128, context_length=32, width=64, heads=4, layers=4),
                     checkpoint=clip_checkpoint)),
+            clip_temperature=15.0,  # chosen on the dev split: configs/shapes/README.md
             in_channels=64,
             conv_out_channels=64,
             fc_out_channels=128)),
