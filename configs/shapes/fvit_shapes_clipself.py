@@ -2,6 +2,6 @@
 # Commands: python tools/train.py configs/shapes/clipself_proposals.py
 #           python tools/train.py configs/shapes/fvit_shapes_clipself.py
 #           python tools/test.py configs/shapes/fvit_shapes_clipself.py CHECKPOINT
-# Measured here: not measured.
+# Measured here: see README.md.
 _base_ = 'fvit_shapes.py'
 model = dict(backbone=dict(init_cfg=dict(checkpoint='work_dirs/clipself_proposals/iter_750.pth')))
