@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MessageHub
 
 from rsc_mm.datasets.shapes_world import write_shapes
 
@@ -11,3 +12,9 @@ def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp('data') / 'shapes'
     write_shapes(root, dict(train=24, val=6, dev=6), seed=0, processes=1, report=lambda line: None)
     return root
+
+
+@pytest.fixture(autouse=True)
+def own_message_hub(request: pytest.FixtureRequest) -> None:
+    """Random choices depend on the seed and the step in MMEngine's current hub, which may be an earlier test's."""
+    MessageHub.get_instance(request.node.nodeid)
