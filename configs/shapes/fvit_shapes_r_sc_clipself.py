@@ -1,5 +1,6 @@
 # F-ViT in small: base/novel detection on Shapes, on the R-SC-CLIPSelf tower; only the backbone's checkpoint differs.
-# Commands: python tools/train.py configs/shapes/r_sc_clipself.py
+# Commands: python tools/train.py configs/shapes/refiner.py
+#           python tools/train.py configs/shapes/r_sc_clipself.py
 #           python tools/train.py configs/shapes/fvit_shapes_r_sc_clipself.py
 #           python tools/test.py configs/shapes/fvit_shapes_r_sc_clipself.py CHECKPOINT
 # Measured here: see README.md.
