@@ -12,10 +12,22 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from benchmarks.shapes_table import (
+    BOUNDS,
+    CLIP,
+    COLUMNS,
+    EVALUATION,
+    METHODS,
+    Run,
+    digits,
+    distil,
+    evaluate,
+    prepare,
+    train,
+)
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from mmengine.config import Config
-from shapes_table import BOUNDS, CLIP, COLUMNS, EVALUATION, METHODS, Run, digits, distil, evaluate, prepare, train
 
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.models.text import load_class_embeddings

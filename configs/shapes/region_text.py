@@ -1,5 +1,5 @@
 # Region-Text on nouns matched to the proposals of Shapes (the baseline of CLIPSelf, table 6).
-# Commands: python tools/generate_region_text.py configs/shapes/clipself_proposals.py \
+# Commands: python tools/data/generate_region_text.py configs/shapes/clipself_proposals.py \
 #               data/shapes/annotations/region_text_train.json --nouns data/shapes/annotations/panoptic_train.json \
 #               --prompts single
 #           python tools/train.py configs/shapes/region_text.py

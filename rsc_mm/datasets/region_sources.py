@@ -97,7 +97,7 @@ class ProposalRegions:
 class RegionTextRegions:
     r"""Boxes with the noun that describes each, for region-text distillation (RegionCLIP, sec. 3.2).
 
-    The file, written by ``tools/generate_region_text.py``, is COCO json::
+    The file, written by ``tools/data/generate_region_text.py``, is COCO json::
 
         {"images": [{"id": 9, "file_name": "000000000009.jpg", "height": 480, "width": 640}, ...],
          "annotations": [{"id": 1, "image_id": 9, "category_id": 17, "bbox": [x, y, width, height]}, ...],

@@ -1,8 +1,9 @@
 from .bf16_optim_wrapper import BFloat16OptimWrapper, DecayGroupsConstructor
+from .class_order_hook import ClassOrderHook
 from .epoch_seed_hook import EpochSeedHook
 from .refiner_checkpoint_hook import RefinerCheckpointHook
 from .resumable_loop import ResumableEpochLoop
 from .weight_ensemble_hook import WeightEnsembleHook
 
-__all__ = ['BFloat16OptimWrapper', 'DecayGroupsConstructor', 'EpochSeedHook', 'RefinerCheckpointHook',
+__all__ = ['BFloat16OptimWrapper', 'ClassOrderHook', 'DecayGroupsConstructor', 'EpochSeedHook', 'RefinerCheckpointHook',
            'ResumableEpochLoop', 'WeightEnsembleHook']

@@ -14,13 +14,14 @@ from .distillers import (
     RegionText,
     ensemble,
 )
-from .losses import RefinerLoss, RegionAlignmentLoss, RegionTextLoss, SCDLoss
+from .heads import TextClassifier
+from .losses import MaskedCrossEntropyLoss, RefinerLoss, RegionAlignmentLoss, RegionTextLoss, SCDLoss
 from .necks import Refiner
 from .region_encoder import RegionEncoder
 from .region_preprocessor import RegionPreprocessor
 from .text import CLIPTextEncoder
 
 __all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'ConstrainedRLA', 'CropAlignment',
-           'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedModelling', 'NounAlignment', 'Refiner',
-           'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText',
-           'RegionTextLoss', 'SCDLoss', 'SCRLA', 'ensemble']
+           'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling',
+           'NounAlignment', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder',
+           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'ensemble']

@@ -40,14 +40,14 @@ class Losses(Hook):
 
 @pytest.fixture(scope='module')
 def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A COCO folder of links to the images, and the files that tools/prepare_ov_coco.py writes."""
+    """A COCO folder of links to the images, and the files that tools/data/prepare_ov_coco.py writes."""
     root = tmp_path_factory.mktemp('coco')
     (root / 'annotations').mkdir()
     for split in ('train2017', 'val2017'):
         (root / split).symlink_to(COCO_MINI / split)
         name = f'annotations/instances_{split}.json'
         (root / name).symlink_to(COCO_MINI / name)
-    spec = importlib.util.spec_from_file_location('prepare', REPOSITORY / 'tools' / 'prepare_ov_coco.py')
+    spec = importlib.util.spec_from_file_location('prepare', REPOSITORY / 'tools' / 'data' / 'prepare_ov_coco.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     classes, base, novel = (read_class_names(name) for name in ('ov_coco', 'coco_base', 'coco_novel'))

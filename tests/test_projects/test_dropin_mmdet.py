@@ -35,7 +35,7 @@ SMALLER = {
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A tiny tower's weights, as tools/publish_backbone.py writes them for init_cfg."""
+    """A tiny tower's weights, as tools/converters/publish_backbone.py writes them for init_cfg."""
     path = tmp_path / 'tower.pth'
     torch.save(export_state_dict(tiny_eva(), 'ours'), path)
     return path

@@ -1,9 +1,24 @@
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+def load_tool(name: str) -> ModuleType:
+    """A tool as a module, by its path below tools/ without ending; tools of its folder can be imported by it."""
+    path = REPOSITORY / 'tools' / f'{name}.py'
+    for folder in (str(REPOSITORY / 'tools'), str(path.parent)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickling look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def run_tool(arguments: list[str], status: int = 0, **environment: str) -> str:

@@ -1,5 +1,4 @@
 """Training, evaluation and use of a detector, in one process: every start of mmdet costs seconds."""
-import importlib.util
 import json
 import sys
 
@@ -15,7 +14,7 @@ from pycocotools.coco import COCO
 import rsc_mm.models.detectors  # noqa: F401  registers the detectors
 from rsc_mm.models.text import read_embeddings
 from tests.test_models.test_detectors.test_reference_checkpoint import reference_keys
-from tests.test_tools.common import REPOSITORY
+from tests.test_tools.common import REPOSITORY, load_tool
 
 CONFIG = 'configs/shapes/fvit_shapes.py'
 
@@ -38,14 +37,6 @@ def configure(work_dir, **fields):
     config.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 9, 'train_dataloader.batch_size': 4,
                             'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, **fields})
     return config
-
-
-def tool(name):
-    """A tool as a module."""
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', REPOSITORY / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +70,7 @@ def test_a_resumed_run_ends_with_the_same_weights(runs):
 
 def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
     config = configure(tmp_path, **{'test_evaluator.outfile_prefix': f'{tmp_path}/found'})
-    metrics = tool('test').test_whole(config, str(trained))
+    metrics = load_tool('test').test_whole(config, str(trained))
     assert {'coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'} <= metrics.keys()
     assert all(-1 <= value <= 1 for value in metrics.values()) and json.dumps(metrics)
     truth = COCO(str(shapes_root / 'annotations' / 'instances_val.json'))
@@ -88,7 +79,7 @@ def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
 
 def test_class_agnostic_scores_are_those_of_any_object(trained, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'analysis'))
-    measure = tool('analysis/class_agnostic_ap').measure
+    measure = load_tool('analysis/class_agnostic_ap').measure
     options = {
         'experiment_name': 'agnostic', 'visualizer.name': 'agnostic',
         'test_evaluator.outfile_prefix': str(tmp_path / 'r'), 'model.test_cfg.rcnn.score_thr': 0.,
@@ -108,7 +99,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(trained, tmp_path):
     weights.pop('neck.up2.bias')
     torch.save({'state_dict': weights}, tmp_path / 'other.pth')
     with pytest.raises(RuntimeError, match='neck.up2.bias'):
-        tool('test').test_whole(configure(tmp_path), str(tmp_path / 'other.pth'))
+        load_tool('test').test_whole(configure(tmp_path), str(tmp_path / 'other.pth'))
 
 
 def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkeypatch, capsys):
@@ -116,7 +107,7 @@ def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkey
     monkeypatch.setattr(sys, 'argv', [
         'detect.py', str(image), '--config', CONFIG, '--checkpoint', str(trained), '--vocab',
         'circle, heart, red square', '--score', '0', '--out', str(tmp_path), '--device', 'cpu'])
-    tool('detect').main()
+    load_tool('detect').main()
     found = json.loads((tmp_path / '000001.json').read_text())
     assert found and {entry['name'] for entry in found} <= {'circle', 'heart', 'red square'}
     assert all(entry['base'] == (entry['name'] == 'circle') for entry in found)
@@ -130,7 +121,7 @@ def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkey
 
 
 def test_drawing_tells_base_from_novel():
-    detect = tool('detect')
+    detect = load_tool('detect')
     picture = detect.draw(Image.new('RGB', (100, 60)), [
         dict(name='cat', base=True, score=0.9, box=[10, 30, 40, 50]),
         dict(name='sun', base=False, score=0.8, box=[60, 30, 90, 50])])
@@ -157,11 +148,11 @@ def test_conversion_writes_weights_and_embeddings(trained, shapes_root, tmp_path
     torch.save({'state_dict': reference, 'meta': {'epoch': 3}}, tmp_path / 'reference.pth')
     arguments = ['convert', str(tmp_path / 'reference.pth'), str(tmp_path / 'out.pth'), '--classes']
     monkeypatch.setattr(sys, 'argv', [*arguments, str(shapes_root / 'annotations' / 'instances_val.json')])
-    tool('convert_fvit_checkpoint').main()
+    load_tool('converters/convert_fvit_checkpoint').main()
     converted = weights_of(tmp_path / 'out.pth')
     assert converted.keys() == weights.keys() and all(torch.equal(weights[key], converted[key]) for key in weights)
     names, found = read_embeddings(tmp_path / 'out.embeddings.safetensors')
     assert names[-1] == 'background' and len(names) == 11 and torch.allclose(found, rows, atol=1e-6)
     monkeypatch.setattr(sys, 'argv', [*arguments, 'ov_coco'])
     with pytest.raises(SystemExit, match='found 65 classes, expected 10'):
-        tool('convert_fvit_checkpoint').main()
+        load_tool('converters/convert_fvit_checkpoint').main()

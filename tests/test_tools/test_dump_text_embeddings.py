@@ -9,7 +9,7 @@ import torch
 
 from rsc_mm.models.text import CLIPTextEncoder, class_embeddings, load_class_embeddings
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'dump_text_embeddings.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'data' / 'dump_text_embeddings.py'
 ARCH = {'embed_dim': 8, 'context_length': 24, 'width': 16, 'heads': 2, 'layers': 2}
 
 

@@ -27,8 +27,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The tool as a module; it imports the one beside it."""
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(sys, 'argv', [])  # put back in the end
-    monkeypatch.syspath_prepend(REPOSITORY / 'tools')
-    spec = importlib.util.spec_from_file_location('generate_proposals', REPOSITORY / 'tools' / 'generate_proposals.py')
+    monkeypatch.syspath_prepend(REPOSITORY / 'tools' / 'data')
+    spec = importlib.util.spec_from_file_location(
+        'generate_proposals', REPOSITORY / 'tools' / 'data' / 'generate_proposals.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module

@@ -16,7 +16,7 @@ from rsc_mm.models.text import CLIPTextEncoder, class_embeddings, read_class_nam
 from rsc_mm.utils.checkpoint import export_state_dict
 from tests.towers import GOLDEN_ARCH, tiny_eva
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'generate_region_text.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'data' / 'generate_region_text.py'
 TEXT = {'embed_dim': 24, 'context_length': 24, 'width': 16, 'heads': 2, 'layers': 2}
 NOUNS = ['dog', 'cat', 'red car', 'tree', 'wall', 'sky', 'boat', 'hat']
 SIZES = [(48, 64), (80, 40), (64, 64), (50, 70)]

@@ -16,7 +16,7 @@ SHOWN = [(1, 'person'), (1, 'cat'), (2, 'cat'), (3, 'traffic light')]
 
 
 def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / 'tools' / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / 'tools' / 'data' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

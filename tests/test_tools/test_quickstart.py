@@ -14,7 +14,7 @@ def tools(monkeypatch, shapes_root):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv('SHAPES_ROOT', str(shapes_root))
     import quickstart
-    import shapes_table
+    from benchmarks import shapes_table
     return quickstart, shapes_table
 
 

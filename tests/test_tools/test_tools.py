@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rsc_mm.utils.checkpoint import load_clip_checkpoint, read_checkpoint
-from tests.test_tools.common import REPOSITORY, run_tool
+from tests.test_tools.common import REPOSITORY, load_tool, run_tool
 
 COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
@@ -30,7 +30,7 @@ def test_evaluation_of_the_tiny_clip(shapes_root, tmp_path):
 def test_publish_and_reload_gives_the_same_features(tmp_path, ending):
     from rsc_mm.models import EVACLIPViT
     out = tmp_path / f'tower{ending}'
-    run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out)])
+    run_tool(['tools/converters/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out)])
     arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128, ref_feat_shape=(8, 8))
     towers = [EVACLIPViT(arch).eval() for _ in range(2)]
     for tower, path in zip(towers, (CLIP, out)):
@@ -46,7 +46,7 @@ def test_publish_takes_the_text_tower_of_the_original(tmp_path):
     out = tmp_path / 'clip.pt'
     original = {'text.ln_final.weight': torch.arange(3.), 'visual.head.bias': torch.ones(2)}
     torch.save(original, tmp_path / 'original.pt')
-    run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out), '--clip',
+    run_tool(['tools/converters/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out), '--clip',
               str(tmp_path / 'original.pt')])
     weights = read_checkpoint(out)['state_dict']
     assert torch.equal(weights['text.ln_final.weight'], torch.arange(3.))
@@ -55,12 +55,14 @@ def test_publish_takes_the_text_tower_of_the_original(tmp_path):
 
 
 def test_publish_refuses_other_endings():
-    printed = run_tool(['tools/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, 'tower.bin'], status=1)
+    printed = run_tool(['tools/converters/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, 'tower.bin'],
+                       status=1)
     assert "found the ending '.bin', expected one of" in printed
 
 
 def test_benchmark_compares_methods_and_layouts(tmp_path):
-    printed = run_tool(['tools/benchmark.py', 'configs/shapes/clipself_grid.py', 'configs/shapes/r_sc_clipself.py',
+    printed = run_tool(['tools/benchmarks/distillation.py', 'configs/shapes/clipself_grid.py',
+                        'configs/shapes/r_sc_clipself.py',
                         '--layouts', 'square', 'rectangle', '--sizes', '64', '--rounds', '1', '--crops', '2',
                         '--json', str(tmp_path / 'rows.json')])
     rows = json.loads((tmp_path / 'rows.json').read_text())
@@ -71,17 +73,14 @@ def test_benchmark_compares_methods_and_layouts(tmp_path):
 
 def test_benchmark_takes_every_kind_of_training():
     names = ['refiner', 'r_sc_region_text', 'r_sc_clipself_e2e']
-    printed = run_tool(['tools/benchmark.py', *(f'configs/shapes/{name}.py' for name in names), '--sizes', '64',
-                        '--rounds', '1', '--crops', '3'])
+    printed = run_tool(['tools/benchmarks/distillation.py', *(f'configs/shapes/{name}.py' for name in names), '--sizes',
+                        '64', '--rounds', '1', '--crops', '3'])
     assert [line.split()[0] for line in printed.splitlines()[-3:]] == names
 
 
 def test_benchmark_counts_the_fused_attention_of_a_cpu():
-    import sys
-
     from torch.nn.attention import SDPBackend, sdpa_kernel
-    sys.path.insert(0, str(REPOSITORY / 'tools'))
-    from benchmark import step_flops
+    step_flops = load_tool('benchmarks/distillation').step_flops
 
     class Model(torch.nn.Module):
         def forward(self, x: torch.Tensor, mode: str) -> dict[str, torch.Tensor]:
@@ -100,7 +99,7 @@ def test_tools_refuse_what_they_cannot_do():
     assert 'nothing.pt: no such file' in run_tool(
         ['tools/test.py', 'configs/shapes/region_classification.py', 'nothing.pt'], status=1)
     assert 'expected numbers of at least 1' in run_tool(
-        ['tools/benchmark.py', 'configs/shapes/clipself_grid.py', '--rounds', '0'], status=1)
+        ['tools/benchmarks/distillation.py', 'configs/shapes/clipself_grid.py', '--rounds', '0'], status=1)
 
 
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason='real COCO images are not at hand')

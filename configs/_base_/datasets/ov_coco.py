@@ -1,4 +1,4 @@
-# OV-COCO: 48 base and 17 novel classes (Zareian et al., 2021). The files are written by tools/prepare_ov_coco.py.
+# OV-COCO: 48 base and 17 novel classes (Zareian et al., 2021). The files are written by tools/data/prepare_ov_coco.py.
 data_root = '{{$COCO_ROOT:data/coco}}'
 image_size = (640, 640)
 base_classes = (

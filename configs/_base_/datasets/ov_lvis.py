@@ -1,5 +1,5 @@
 # OV-LVIS v1: 866 base classes (common and frequent) and 337 novel ones (rare) (ViLD, Gu et al., 2022). The training
-# file is written by tools/prepare_ov_lvis.py; both files list all 1,203 classes. Images lie where COCO's do.
+# file is written by tools/data/prepare_ov_lvis.py; both files list all 1,203 classes. Images lie where COCO's do.
 data_root = '{{$LVIS_ROOT:data/lvis_v1}}'
 image_size = (1024, 1024)
 train_pipeline = [

@@ -1,5 +1,5 @@
-# The Shapes world of tools/make_shapes.py: 10 kinds of things on 8 kinds of stuff; 'val' is for reporting only, recipes
-# are tuned on 'dev'.
+# The Shapes world of tools/data/make_shapes.py: 10 kinds of things on 8 kinds of stuff; 'val' is for reporting only,
+# recipes are tuned on 'dev'.
 data_root = '{{$SHAPES_ROOT:data/shapes}}'
 train_dataloader = dict(
     batch_size=8,

@@ -1,5 +1,5 @@
-# Base/novel detection on Shapes (tools/make_shapes.py): trained on the 7 base things, tested on all 10. 'val' is for
-# reporting only, recipes are tuned on 'dev'.
+# Base/novel detection on Shapes (tools/data/make_shapes.py): trained on the 7 base things, tested on all 10. 'val' is
+# for reporting only, recipes are tuned on 'dev'.
 data_root = '{{$SHAPES_ROOT:data/shapes}}'
 base_classes = ('circle', 'square', 'triangle', 'star', 'ring', 'crescent', 'arrow')
 novel_classes = ('heart', 'cross', 'hourglass')

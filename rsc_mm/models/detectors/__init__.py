@@ -6,16 +6,12 @@ for library in ('mmcv', 'mmdet'):
 
 # After the check, so that a missing library is one readable line.
 from .bbox_head import FViTBBoxHead  # noqa: E402
-from .class_order import ClassOrderHook  # noqa: E402
 from .fvit import FViT  # noqa: E402
-from .masked_cross_entropy import MaskedCrossEntropyLoss  # noqa: E402
 from .pyramid import ViTPyramidFPN  # noqa: E402
 from .reference_checkpoint import convert_reference_fvit  # noqa: E402
 from .roi_extractor import Float32RoIExtractor  # noqa: E402
 from .roi_head import FViTRoIHead  # noqa: E402
 from .rpn_head import NormRPNHead  # noqa: E402
-from .score_fusion import fuse_scores  # noqa: E402
-from .text_classifier import TextClassifier  # noqa: E402
 
-__all__ = ['ClassOrderHook', 'FViT', 'FViTBBoxHead', 'FViTRoIHead', 'Float32RoIExtractor', 'MaskedCrossEntropyLoss',
-           'NormRPNHead', 'TextClassifier', 'ViTPyramidFPN', 'convert_reference_fvit', 'fuse_scores']
+__all__ = ['FViT', 'FViTBBoxHead', 'FViTRoIHead', 'Float32RoIExtractor', 'NormRPNHead', 'ViTPyramidFPN',
+           'convert_reference_fvit']

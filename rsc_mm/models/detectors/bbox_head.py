@@ -7,12 +7,10 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from mmdet.structures.bbox import scale_boxes
 from mmengine.structures import InstanceData
 
-from rsc_mm.models.text import load_class_embeddings, read_class_names
+from rsc_mm.models.heads import fuse_scores
+from rsc_mm.models.losses import mask_novel
+from rsc_mm.models.text import BACKGROUND, load_class_embeddings, read_base_classes, read_class_names
 from rsc_mm.registry import MODELS
-
-from .masked_cross_entropy import mask_novel
-from .score_fusion import fuse_scores
-from .vocabulary import BACKGROUND, read_base_classes
 
 
 @MODELS.register_module()

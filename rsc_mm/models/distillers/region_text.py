@@ -13,7 +13,7 @@ class RegionText(Distiller):
 
     .. math:: L = \mathrm{BCE}\big(s\,\mathrm{RoIAlign}(f_{dense}(X), b_k) \cdot e_t\big)
 
-    The region-text file comes from ``tools/generate_region_text.py``; its nouns are embedded once.
+    The region-text file comes from ``tools/data/generate_region_text.py``; its nouns are embedded once.
 
     Args:
         backbone: the student tower.

@@ -100,7 +100,7 @@ def _select(found: list[str] | None, embeddings: torch.Tensor, names: list[str],
     missing = [name for name in names if name not in row]
     if missing:
         raise ValueError(f'{source}: found {len(found)} names, but not {missing}; write a file that '
-                         'holds them with tools/dump_text_embeddings.py')
+                         'holds them with tools/data/dump_text_embeddings.py')
     return embeddings[[row[name] for name in names]]
 
 

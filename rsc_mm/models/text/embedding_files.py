@@ -33,7 +33,8 @@ def read_embeddings(path: str | Path) -> tuple[list[str] | None, torch.Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'class embeddings {path}: no such file; write it with tools/dump_text_embeddings.py')
+        raise FileNotFoundError(f'class embeddings {path}: no such file; write it with '
+                                'tools/data/dump_text_embeddings.py')
     readers = {'.safetensors': _read_safetensors, '.pt': _read_pt, '.pth': _read_pt, '.npy': _read_npy}
     if path.suffix not in readers:
         raise ValueError(f'class embeddings {path}: found the ending {path.suffix!r}, expected one of {list(readers)}')

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from PIL import Image
 
-from rsc_mm.models.detectors.class_order import check_class_order
-from rsc_mm.models.detectors.vocabulary import read_base_classes
+from rsc_mm.engine.class_order_hook import check_class_order
 from rsc_mm.models.text import read_class_names
+from rsc_mm.models.text.vocabulary import read_base_classes
 from tests.test_tools.common import REPOSITORY
 
 BOX = [8, 10, 40, 34]  # x1, y1, x2, y2

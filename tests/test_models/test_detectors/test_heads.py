@@ -5,15 +5,9 @@ import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch.nn import functional as F
 
-from rsc_mm.models.detectors import (
-    Float32RoIExtractor,
-    MaskedCrossEntropyLoss,
-    NormRPNHead,
-    TextClassifier,
-    ViTPyramidFPN,
-    fuse_scores,
-)
-from rsc_mm.models.detectors.masked_cross_entropy import mask_novel
+from rsc_mm.models.detectors import Float32RoIExtractor, NormRPNHead, ViTPyramidFPN
+from rsc_mm.models.heads import TextClassifier, fuse_scores
+from rsc_mm.models.losses import MaskedCrossEntropyLoss, mask_novel
 from tests.test_models.test_detectors.tiny import BASE, embeddings, tiny_config, tiny_fvit
 
 ROI = dict(roi_layer=dict(type='RoIAlign', output_size=2, sampling_ratio=2), out_channels=1, featmap_strides=[1])

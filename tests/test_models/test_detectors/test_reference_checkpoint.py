@@ -3,7 +3,7 @@ import torch
 from mmengine.config import Config
 
 from rsc_mm.models.detectors import convert_reference_fvit
-from rsc_mm.models.detectors.text_classifier import TextClassifier
+from rsc_mm.models.heads import TextClassifier
 from rsc_mm.models.text import write_embeddings
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.checkpoint import EVA_TO_TIMM, CheckpointError

@@ -6,9 +6,9 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.dataset import ClassBalancedDataset
 
-from rsc_mm.models.detectors.class_order import check_class_order
-from rsc_mm.models.detectors.vocabulary import class_order_difference, read_base_classes, read_categories
+from rsc_mm.engine.class_order_hook import check_class_order
 from rsc_mm.models.text import read_class_names
+from rsc_mm.models.text.vocabulary import class_order_difference, read_base_classes, read_categories
 from tests.test_tools.common import REPOSITORY
 
 THINGS = ('circle', 'square', 'triangle', 'star', 'heart', 'ring', 'cross', 'crescent', 'arrow', 'hourglass')

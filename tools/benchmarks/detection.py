@@ -1,7 +1,7 @@
 """Time and arithmetic of a detector's test pass by stage, on synthetic images and random weights and embeddings.
 
-  python tools/benchmark_detector.py configs/fvit/fvit_vitb16_ovcoco.py                        one image of 480 x 640
-  python tools/benchmark_detector.py configs/fvit/fvit_vitb16_ovcoco.py --dtypes float32 bfloat16 \\
+  python tools/benchmarks/detection.py configs/fvit/fvit_vitb16_ovcoco.py                        one image of 480 x 640
+  python tools/benchmarks/detection.py configs/fvit/fvit_vitb16_ovcoco.py --dtypes float32 bfloat16 \\
       --ann-file data/coco/annotations/instances_val2017.json                                   COCO's real sizes
 
 Every case is a combination of configuration, dtype, layout and size: 'square' pads images to the longest side, as the
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from benchmark import CPU_ATTENTION, clock, print_table
+from distillation import CPU_ATTENTION, clock, print_table
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -170,7 +170,7 @@ def test_size(config: str, cfg: Config) -> int:
     """
     if cfg.model.type != 'rsc_mm.FViT':
         raise SystemExit(f"{config}: found model.type {cfg.model.type!r}, expected 'rsc_mm.FViT'; training steps of "
-                         'other models are timed by tools/benchmark.py')
+                         'other models are timed by tools/benchmarks/distillation.py')
     return max(next(step.scale for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize'))
 
 

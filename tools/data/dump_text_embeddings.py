@@ -1,8 +1,8 @@
 """Write the text embeddings of any list of class names.
 
-  python tools/dump_text_embeddings.py coco_panoptic OUT.npy --checkpoint EVA02_CLIP_B_psz16_s8B.pt
-  python tools/dump_text_embeddings.py annotations/lvis_v1_val.json OUT.pt --checkpoint ... --arch EVA02-L-14-336
-  python tools/dump_text_embeddings.py "zebra crossing,traffic cone" OUT.safetensors --checkpoint ... --background
+  python tools/data/dump_text_embeddings.py coco_panoptic OUT.npy --checkpoint EVA02_CLIP_B_psz16_s8B.pt
+  python tools/data/dump_text_embeddings.py annotations/lvis_v1_val.json OUT.pt --checkpoint ... --arch EVA02-L-14-336
+  python tools/data/dump_text_embeddings.py "zebra crossing,traffic cone" OUT.safetensors --checkpoint ... --background
 
 The ending of OUT chooses the format: .pt is a dict of name -> embedding as F-ViT reads it, .npy an array in class order
 as CLIPSelf reads it, .safetensors both the array and the names. Configs take any of them as `class_embeddings`.

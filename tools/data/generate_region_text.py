@@ -1,8 +1,8 @@
 """Write the region-text file that Region-Text learns from: a noun for every proposal, by the teacher's crop embedding.
 
-  python tools/generate_region_text.py configs/clipself/clipself_vitb16_coco_proposals.py OUT.json \\
+  python tools/data/generate_region_text.py configs/clipself/clipself_vitb16_coco_proposals.py OUT.json \\
       --captions data/coco/annotations/captions_train2017.json
-  python tools/generate_region_text.py CONFIG OUT.json --nouns nouns.txt --cfg-options data_root=...
+  python tools/data/generate_region_text.py CONFIG OUT.json --nouns nouns.txt --cfg-options data_root=...
 
 CONFIG gives the teacher (model.backbone), its text tower (text_encoder of the class_embeddings of val_evaluator or
 model), the crops (model.data_preprocessor) and images with proposals (train_dataloader.dataset). The nouns are those of
@@ -12,7 +12,7 @@ sec. 3.2); with --own-captions only nouns that a caption of its own image names 
 name none is left out.
 
 OUT is COCO json: `images`, `annotations` with `bbox`, `category_id` and `score` (the cosine), `categories` (the nouns).
-Embed the nouns with `class_embeddings=dict(names='OUT.json', ...)` or tools/dump_text_embeddings.py OUT.json. Finished
+Embed the nouns with `class_embeddings=dict(names='OUT.json', ...)` or tools/data/dump_text_embeddings.py OUT.json. Finished
 images are kept in OUT.json.part: run the same command again after an interruption.
 """
 import argparse

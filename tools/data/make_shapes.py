@@ -1,6 +1,6 @@
 """Writes the Shapes world in COCO format; some seconds for 3,000 images.
 
-    python tools/make_shapes.py --out data/shapes
+    python tools/data/make_shapes.py --out data/shapes
 """
 import argparse
 import os

@@ -7,7 +7,7 @@ from rsc_mm.datasets import RegionDataset, region_collate
 from rsc_mm.models.region_preprocessor import RegionPreprocessor
 from tests.test_datasets.toy import save_image
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'benchmark_loader.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'benchmarks' / 'loading.py'
 SPEC = importlib.util.spec_from_file_location('benchmark_loader', TOOL)
 tool = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(tool)

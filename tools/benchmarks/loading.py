@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Images/s of our loader (decode, resize, crop, normalise) beside a PIL pipeline that does the same work, on one core.
 
-usage: OMP_NUM_THREADS=1 python tools/benchmark_loader.py FOLDER [--image-size 1024] [--crop-size 224] [--repeats 5]
+usage: OMP_NUM_THREADS=1 python tools/benchmarks/loading.py FOLDER [--image-size 1024] [--crop-size 224] [--repeats 5]
 
 Both decode every image of FOLDER, resize its longest side to the image size, pad to a square, normalise, and do the
 same with the crops of one random grid (`GridRegions`; at most 20 crops, as in CLIPSelf). The PIL side is what public

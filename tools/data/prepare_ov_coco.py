@@ -1,6 +1,6 @@
 """Make the annotation files of OV-COCO (48 base, 17 novel classes) from COCO's official ones.
 
-  python tools/prepare_ov_coco.py --data-root data/coco
+  python tools/data/prepare_ov_coco.py --data-root data/coco
 
 Reads annotations/instances_train2017.json and instances_val2017.json and writes beside them
 

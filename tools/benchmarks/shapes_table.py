@@ -1,6 +1,6 @@
 """The Shapes table: zero-shot region classification and coupling ratio of every method over several seeds.
 
-  python tools/shapes_table.py --seeds 0 1 2 --jobs 2
+  python tools/benchmarks/shapes_table.py --seeds 0 1 2 --jobs 2
 
 Trains each configuration once per seed and evaluates it on the val split; the original tower is evaluated once. Every
 finished part is kept in --work-dir, so the same command goes on after an interruption; --split dev is for tuning.
@@ -55,7 +55,7 @@ BOUNDS = {'thing_crops_top1': 'boxes', 'stuff_crops_top1': 'stuff masks'}
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 EVALUATION = 'configs/shapes/region_classification.py'
 # On a CPU, memory that is reused instead of mapped anew for every tensor, and plain matrix products for attention over
-# few tokens, make a step 1.5 times as fast (0.389 -> 0.261 s, tools/benchmark.py, one core).
+# few tokens, make a step 1.5 times as fast (0.389 -> 0.261 s, tools/benchmarks/distillation.py, one core).
 FAST_CPU = {'MALLOC_MMAP_THRESHOLD_': '8000000000', 'MALLOC_TRIM_THRESHOLD_': '16000000000', 'TIMM_FUSED_ATTN': '0'}
 REGION_TEXT = Path('data/shapes/annotations/region_text_train.json')
 
@@ -85,9 +85,9 @@ def main() -> None:
 
 def prepare(region_text: bool) -> None:
     """Generate the world, and the nouns of its proposals where a method needs them."""
-    run([sys.executable, 'tools/make_shapes.py', '--out', 'data/shapes'])
+    run([sys.executable, 'tools/data/make_shapes.py', '--out', 'data/shapes'])
     if region_text and not REGION_TEXT.exists():
-        run([sys.executable, 'tools/generate_region_text.py', METHODS['CLIPSelf'].config, str(REGION_TEXT),
+        run([sys.executable, 'tools/data/generate_region_text.py', METHODS['CLIPSelf'].config, str(REGION_TEXT),
              '--nouns', 'data/shapes/annotations/panoptic_train.json', '--prompts', 'single', '--workers', '0'])
 
 

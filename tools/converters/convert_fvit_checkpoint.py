@@ -1,6 +1,6 @@
 """Read a detector that the public F-ViT code (CLIPSelf, DeCLIP) released, written with mmdet 2.x.
 
-  python tools/convert_fvit_checkpoint.py REFERENCE.pth OUT.pth --classes ov_coco
+  python tools/converters/convert_fvit_checkpoint.py REFERENCE.pth OUT.pth --classes ov_coco
   python tools/test.py configs/fvit/fvit_vitb16_ovcoco_clipself_proposals.py OUT.pth \\
       --cfg-options model.roi_head.bbox_head.class_embeddings=OUT.embeddings.safetensors
 

@@ -1,10 +1,10 @@
 """The ablations of R-SC on Shapes, in one table: the paper's tables 6, 7, 8, 12, 13 and 14.
 
-  python tools/shapes_ablations.py --jobs 2
+  python tools/benchmarks/shapes_ablations.py --jobs 2
 
 Every row trains on half of the scenes for one epoch (125 steps), in both stages where it has two, with one seed, and is
-evaluated on the dev split: recipes are chosen here, 'val' is for tools/shapes_table.py. Finished rows are kept in
---work-dir, so the same command goes on after an interruption. Prints the table and writes ablations.md and
+evaluated on the dev split: recipes are chosen here, 'val' is for tools/benchmarks/shapes_table.py. Finished rows are
+kept in --work-dir, so the same command goes on after an interruption. Prints the table and writes ablations.md and
 ablations.json.
 """
 import argparse

@@ -1,9 +1,9 @@
 """Write a fine-tuned tower for use elsewhere.
 
-  python tools/publish_backbone.py CONFIG CHECKPOINT OUT.pth            init checkpoint for mmdet and mmseg
-  python tools/publish_backbone.py CONFIG CHECKPOINT OUT.pt --clip EVA02_CLIP_B_psz16_s8B.pt
+  python tools/converters/publish_backbone.py CONFIG CHECKPOINT OUT.pth            init checkpoint for mmdet and mmseg
+  python tools/converters/publish_backbone.py CONFIG CHECKPOINT OUT.pt --clip EVA02_CLIP_B_psz16_s8B.pt
                                                                         whole CLIP in its original key names
-  python tools/publish_backbone.py CONFIG CHECKPOINT OUT.safetensors    this package's keys
+  python tools/converters/publish_backbone.py CONFIG CHECKPOINT OUT.safetensors    this package's keys
 
 The file's ending chooses the format. A .pt takes everything but the vision tower (text tower, temperature, rotary
 caches) from --clip, so that it loads back into CLIPSelf's and DeCLIP's code; without --clip it holds the tower alone.

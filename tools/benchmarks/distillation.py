@@ -1,10 +1,11 @@
 """Time, memory and arithmetic of a distillation step, on synthetic images and random weights.
 
-  python tools/benchmark.py configs/clipself/clipself_vitb16_coco_patches.py --sizes 320 640 --dtypes float32 bfloat16
-  python tools/benchmark.py CONFIG --layouts square rectangle --sizes 1024            4:3 images, two layouts
-  python tools/benchmark.py CONFIG_A CONFIG_B --sizes 640                             two methods
+  python tools/benchmarks/distillation.py configs/clipself/clipself_vitb16_coco_patches.py --sizes 320 640 \\
+      --dtypes float32 bfloat16
+  python tools/benchmarks/distillation.py CONFIG --layouts square rectangle --sizes 1024   4:3 images, two layouts
+  python tools/benchmarks/distillation.py CONFIG_A CONFIG_B --sizes 640                    two methods
 
-Of detectors tools/benchmark_detector.py times the test pass, on the sizes of real images too.
+Of detectors tools/benchmarks/detection.py times the test pass, on the sizes of real images too.
 
 Every case is a combination of configuration, dtype, layout and size. All cases run in turns, so that a change of the
 machine's load meets all of them; the table gives the median of the rounds, and the ratios of each step and memory to
@@ -80,7 +81,7 @@ class Case:
         cfg = Config.fromfile(config)
         if 'roi_head' in cfg.model:
             raise SystemExit(f'{config}: found a detector, expected a distillation configuration; its test pass is '
-                             'timed by tools/benchmark_detector.py')
+                             'timed by tools/benchmarks/detection.py')
         forget_weights(cfg.model)
         cfg.model.data_preprocessor.update(layout=layout, image_size=size or cfg.model.data_preprocessor.image_size)
         self.name, self.dtype, self.layout = Path(config).stem, dtype, layout

@@ -1,6 +1,6 @@
 """Write the proposals file that distillation reads: class-agnostic boxes of an RPN or any detector of mmdet.
 
-  python tools/generate_proposals.py configs/proposals/rpn_r50_ovcoco_base.py CHECKPOINT \\
+  python tools/data/generate_proposals.py configs/proposals/rpn_r50_ovcoco_base.py CHECKPOINT \\
       data/coco/proposals/rpn_train2017.json --ann-file data/coco/annotations/instances_train2017.json \\
       --img-prefix data/coco/train2017
 

@@ -1,6 +1,6 @@
 """Make the training file of OV-LVIS (866 base classes: frequent and common) from LVIS v1's official files.
 
-  python tools/prepare_ov_lvis.py --data-root data/lvis_v1
+  python tools/data/prepare_ov_lvis.py --data-root data/lvis_v1
 
 Reads annotations/lvis_v1_train.json and lvis_v1_val.json and writes beside them
 

@@ -1,9 +1,8 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from rsc_mm.models.text.vocabulary import class_order_difference, read_categories
 from rsc_mm.registry import HOOKS
-
-from .vocabulary import class_order_difference, read_categories
 
 
 @HOOKS.register_module()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rsc_mm.models.text import read_class_names
+from .class_names import read_class_names
 
 BACKGROUND = 'background'
 

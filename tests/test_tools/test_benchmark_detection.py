@@ -7,17 +7,14 @@ import torch
 from mmengine.config import Config
 
 from tests.test_models.test_detectors.tiny import tiny_config
-from tests.test_tools.common import REPOSITORY
+from tests.test_tools.common import REPOSITORY, load_tool
 
 STAGES = ['tower', 'neck', 'rpn_head', 'roi_head', 'total']
 
 
 @pytest.fixture(scope='module')
 def tool():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPOSITORY / 'tools'))
-        import benchmark_detector
-        return benchmark_detector
+    return load_tool('benchmarks/detection')
 
 
 @pytest.fixture
@@ -109,7 +106,7 @@ def test_command_line(tool, config, ann_file, monkeypatch, capsys):
 def test_sizes_and_models_it_cannot_take(tool, config):
     with pytest.raises(SystemExit, match='found 100, expected a multiple of 32'):
         tool.Case(str(config), 'float32', 'square', 100, [(48, 96)], None)
-    with pytest.raises(SystemExit, match="expected 'rsc_mm.FViT'; training steps .* tools/benchmark.py"):
+    with pytest.raises(SystemExit, match="expected 'rsc_mm.FViT'; training steps .* tools/benchmarks/distillation.py"):
         tool.Case(str(REPOSITORY / 'configs/shapes/clipself_grid.py'), 'float32', 'square', None, [(48, 96)], None)
 
 
