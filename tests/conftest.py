@@ -6,6 +6,17 @@ from mmengine.logging import MessageHub
 from rsc_mm.datasets.shapes_world import write_shapes
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--quick', action='store_true', help='leave out the tests that are marked slow')
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption('--quick'):
+        left_out = [item for item in items if item.get_closest_marker('slow')]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker('slow')]
+
+
 @pytest.fixture(scope='session')
 def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Shapes world: 24 training, 6 val and 6 dev images."""
