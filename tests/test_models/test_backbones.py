@@ -139,7 +139,7 @@ def test_any_rectangle_is_padded_to_whole_patches(build):
 
 @torch.no_grad()
 @pytest.mark.parametrize('build', TOWERS)
-def test_taps(build):
+def test_intermediates(build):
     tower, image = build(out_indices=(0, 2, 3)), torch.randn(2, 3, 48, 64)
     maps = tower(image)
     assert [m.shape for m in maps] == [(2, 48, 3, 4)] * 3

@@ -48,18 +48,18 @@ def trained(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-@pytest.mark.parametrize('arch, num_blocks, inter_layers, taps, counts', [
+@pytest.mark.parametrize('arch, num_blocks, inter_layers, layers, counts', [
     ('eva02_base_patch16_clip_224', 4, (4, 7), (3, 6, 7), (27_194_624, 9_442_048, 6_296_320, 42_932_992)),
     ('eva02_large_patch14_clip_336', 6, (9, 14), (8, 13, 17), (73_513_968, 12_588_032, 8_393_728, 94_495_728)),
 ])
-def test_counts_and_taps_of_the_published_towers(arch, num_blocks, inter_layers, taps, counts):
+def test_counts_and_layers_of_the_published_towers(arch, num_blocks, inter_layers, layers, counts):
     with torch.device('meta'):
         tower = EVACLIPViT(arch)
         refiner = Refiner(tower, num_blocks, inter_layers)
     parts = (refiner.blocks, refiner.fc_inter, refiner.fc_cls, refiner)
     assert tuple(trained(part) for part in parts) == counts
     assert all(f'{count:,}' in Refiner.__doc__ for count in counts)
-    assert refiner.taps == taps and [refiner.taps[i] + 1 for i in refiner.inter] == list(inter_layers)
+    assert refiner.layers == layers and [refiner.layers[i] + 1 for i in refiner.inter] == list(inter_layers)
     width, depth = tower.width, tower.depth
     assert counts[1] == 2 * width * 4096 + 4096 + 4096 * width + width
     assert counts[2] == width * 4096 + 4096 + 4096 * width + width
@@ -68,14 +68,14 @@ def test_counts_and_taps_of_the_published_towers(arch, num_blocks, inter_layers,
     assert counts[0] == blocks - unused
 
 
-@pytest.mark.parametrize('fields, taps', [
+@pytest.mark.parametrize('fields, layers', [
     ({}, (0, 1)), (dict(inter_layers=(1, 1)), (0, 1)), (dict(inter_layers=None), (1, )),
     (dict(num_blocks=1), (0, 1, 2)), (dict(num_blocks=3, inter_layers=(1, 1)), (0, )), (dict(init='random'), (0, 1)),
     (dict(init='exogenous'), (0, 1, 3)), (dict(init='exogenous', inter_layers=(2, 4)), (1, 3)),
     (dict(init='pacl'), (3, )), (dict(late=True), (0, 1)),
 ])
-def test_taps(fields, taps):
-    assert refiner_of(tiny_eva(), **fields).taps == taps
+def test_layers(fields, layers):
+    assert refiner_of(tiny_eva(), **fields).layers == layers
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def test_the_whole_image_with_its_class_token_is_the_tower(build, readout):
     for block in tower.vit.blocks[:2]:
         tokens = run_block(block, tokens, rope)
     refiner.fc_cls = Given()
-    refined = refiner(tower.taps(x, refiner.taps), [torch.tensor([[0., 0., 64., 48.]])] * 2, (3, 4))
+    refined = refiner(tower.intermediates(x, refiner.layers), [torch.tensor([[0., 0., 64., 48.]])] * 2, (3, 4))
     dense = tower.encode_dense(x, normalize=False).flatten(2).transpose(1, 2)
     assert torch.allclose(refined, dense, atol=1e-5)
 
@@ -146,7 +146,7 @@ def slow_refine(refiner: Refiner, tower: torch.nn.Module, x: torch.Tensor, box: 
 def test_regions_against_a_slow_version(build, readout, fields, size):
     tower, x = build(readout=readout).double(), images().double()
     refiner = refiner_of(tower, seed=7, **fields).double()
-    refined = refiner(tower.taps(x, refiner.taps), [box.double() for box in BOXES], size)
+    refined = refiner(tower.intermediates(x, refiner.layers), [box.double() for box in BOXES], size)
     rows, columns = (size, size) if isinstance(size, int) else size
     expected = [slow_refine(refiner, tower, image, box, (rows, columns))
                 for image, group in zip(x, BOXES) for box in group.tolist()]
@@ -159,7 +159,7 @@ def test_regions_against_a_slow_version(build, readout, fields, size):
 def test_late_is_the_refined_map_roi_aligned(build):
     tower, x = build().double(), images().double()
     refiner = refiner_of(tower, seed=7, late=True).double()
-    maps = tower.taps(x, refiner.taps)
+    maps = tower.intermediates(x, refiner.layers)
     whole = torch.stack([slow_refine(refiner, tower, image, [0, 0, 64, 48], (3, 4)) for image in x])  # (B, N, D)
     expected = region_tokens(whole.transpose(1, 2).unflatten(2, (3, 4)), BOXES, 16, 2)
     assert torch.allclose(refiner(maps, BOXES, 2), expected, atol=1e-5)
@@ -170,7 +170,7 @@ def test_late_is_the_refined_map_roi_aligned(build):
 def test_exogenous_blocks_follow_the_whole_tower(build):
     tower, x = build(readout='vanilla'), images(2, 64, 64)
     refiner = refiner_of(tower, seed=7, init='exogenous', inter_layers=None)
-    maps = tower.taps(x, refiner.taps)
+    maps = tower.intermediates(x, refiner.layers)
     tokens = maps[-1].flatten(2).transpose(1, 2)  # (B, N, C)
     assert torch.allclose(tower.vit.norm(tokens), tower.vit.forward_features(x)[:, 1:], atol=1e-5)  # timm's own way
     rope = dict(rope=tower.vit.rope.get_embed(shape=(4, 4))) if build is tiny_eva else {}
@@ -185,7 +185,7 @@ def test_exogenous_blocks_follow_the_whole_tower(build):
 def test_pacl_embeds_each_token_of_the_tower_alone():
     tower, x = tiny_eva(), images()
     refiner = refiner_of(tower, seed=7, init='pacl')
-    maps = tower.taps(x, refiner.taps)
+    maps = tower.intermediates(x, refiner.layers)
     refined = refiner(maps, [torch.tensor([[0., 0., 64., 48.]])] * 2, (3, 4))
     first, linear = refiner.embedder.main, refiner.embedder.residual
     for i, j in ((0, 0), (2, 1)):
@@ -200,7 +200,7 @@ def test_pacl_embeds_each_token_of_the_tower_alone():
 def test_every_trained_parameter_gets_a_gradient(fields, build, readout):
     tower = build(readout=readout).freeze()
     refiner = refiner_of(tower, seed=7, **fields)
-    refined = refiner(tower.taps(images(), refiner.taps), BOXES, (2, 3))
+    refined = refiner(tower.intermediates(images(), refiner.layers), BOXES, (2, 3))
     assert refined.shape == (3, 6, 24)
     refined.square().sum().backward()
     for name, parameter in refiner.named_parameters():
@@ -218,7 +218,7 @@ def test_every_trained_parameter_gets_a_gradient(fields, build, readout):
 def test_no_region_and_no_image_give_zero_gradients(fields, count):
     tower = tiny_eva().freeze()
     refiner = refiner_of(tower, seed=7, **fields)
-    refined = refiner(tower.taps(images(count), refiner.taps), [torch.zeros(0, 4)] * count, 3)
+    refined = refiner(tower.intermediates(images(count), refiner.layers), [torch.zeros(0, 4)] * count, 3)
     refined.sum().backward()
     assert refined.shape == (0, 9, 24)
     assert all(p.grad is not None and not p.grad.any() for p in refiner.parameters() if p.requires_grad)
@@ -229,7 +229,7 @@ def test_no_region_and_no_image_give_zero_gradients(fields, count):
 def test_pixels_outside_the_box_have_no_say(build):
     tower, x = build(), images()
     refiner = refiner_of(tower, seed=7)
-    maps = tower.taps(x, refiner.taps)
+    maps = tower.intermediates(x, refiner.layers)
     # A box of 2 x 2 cells at its own grid reads these cells only; another grid interpolates the cells around it too.
     for size, box, margin in ((2, (16., 0., 48., 32.), 0), (3, (20., 3., 28., 12.), 1)):
         inside = torch.zeros(3, 4, dtype=torch.bool)
@@ -284,9 +284,9 @@ def test_finite_under_autocast():
     tower = tiny_eva().freeze()
     refiner = refiner_of(tower, seed=7)
     with torch.autocast('cpu', torch.bfloat16):
-        refined = refiner(tower.taps(images(), refiner.taps), BOXES, 3)
+        refined = refiner(tower.intermediates(images(), refiner.layers), BOXES, 3)
     refined.float().square().mean().backward()
-    expected = refiner(tower.taps(images(), refiner.taps), BOXES, 3)
+    expected = refiner(tower.intermediates(images(), refiner.layers), BOXES, 3)
     assert (refined - expected).abs().max() < 0.1 * expected.abs().max()
     assert all(p.grad.isfinite().all() for p in refiner.parameters() if p.requires_grad)
 

@@ -59,11 +59,11 @@ def test_it_is_the_formula(direction):
     tower, refined, plain = model.backbone, [], []
     for x, box, crop in one_by_one(data):
         if direction == 'global_to_local':
-            refined.append(model.refiner(tower.taps(x, (0, 1)), [box[None]], 4)[0])
+            refined.append(model.refiner(tower.intermediates(x, (0, 1)), [box[None]], 4)[0])
             plain.append(torch.stack([tower.encode_dense(crop, normalize=False)[0, :, i, j]
                                       for i in range(4) for j in range(4)]))
         else:
-            refined.append(model.refiner(tower.taps(crop, (0, 1)), [torch.tensor([[0., 0., 64., 64.]])], 4)[0])
+            refined.append(model.refiner(tower.intermediates(crop, (0, 1)), [torch.tensor([[0., 0., 64., 64.]])], 4)[0])
             plain.append(slow_tokens(tower.encode_dense(x, normalize=False)[0], box, 4))
     slow = slow_refiner_loss(torch.stack(refined), torch.stack(plain), model.refiner_loss)
     losses = model(**data, mode='loss')
@@ -137,7 +137,7 @@ def test_predict_against_a_slow_version():
     boxes, pooled = (torch.cat([s.get(name) for s in samples]) for name in ('box_features', 'mask_features'))
     assert boxes.shape == pooled.shape == (5, 24)
     for k, (x, box, _) in enumerate(one_by_one(data)):
-        tokens = model.refiner(model.backbone.taps(x, (0, 1)), [box[None]], 4)[0]  # a region at the native 4 x 4
+        tokens = model.refiner(model.backbone.intermediates(x, (0, 1)), [box[None]], 4)[0]  # native grid: 4 x 4
         mean = sum(tokens) / 16
         assert torch.allclose(boxes[k], mean / mean.norm(), atol=1e-5)
         weights = slow_tokens(torch.cat(masks)[k][None].double(), box, 4).float()

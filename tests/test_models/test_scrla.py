@@ -75,16 +75,16 @@ def test_it_is_the_formula(name):
     local = torch.cat([s.is_local for s in data['data_samples']]).tolist()
     terms = {'loss_align': [], 'student': [], 'target': [], 'refined': [], 'plain': []}
     for (x, box, crop), is_local in zip(one_by_one({**data, 'crops': crops}), local):
-        taps = model.teacher.taps(x, (0, 1))
+        maps = model.teacher.intermediates(x, (0, 1))
         if name == 'E2E' and is_local:
-            terms['refined'] += [model.refiner(taps, [box[None]], 4)[0]]
+            terms['refined'] += [model.refiner(maps, [box[None]], 4)[0]]
             terms['plain'] += [model.teacher.encode_dense(crop, normalize=False)[0].flatten(1).T]
             continue
         dense = model.backbone.encode_dense(x)
         region = pool_regions(dense, [box[None]], 16)[0]
         terms['loss_align'] += [1 - F.cosine_similarity(region, model.teacher.encode_image(crop)[0], dim=0).item()]
         terms['student'] += [region_tokens(dense, [box[None]], 16, 3)[0]]
-        terms['target'] += [model.refiner(taps, [box[None]], 3)[0] if model.refiner is not None else
+        terms['target'] += [model.refiner(maps, [box[None]], 3)[0] if model.refiner is not None else
                             region_tokens(model.teacher.encode_dense(x), [box[None]], 16, 3)[0]]
     expected = {'loss_scd': slow_scd(torch.stack(terms['student']), torch.stack(terms['target']), model.scd_loss),
                 'loss_align': sum(terms['loss_align']) / len(terms['loss_align'])}

@@ -44,9 +44,9 @@ def weights(tmp_path: Path) -> Path:
 def small(name: str, weights: Path) -> Config:
     """The configuration with a tiny tower of depth 4 and width 48, and small images."""
     config = Config.fromfile(PROJECT / f'{name}_vitb16.py')
-    taps = {3: (1, 2, 3), 4: (0, 1, 2, 3)}[len(config.model.backbone.out_indices)]
+    indices = {3: (1, 2, 3), 4: (0, 1, 2, 3)}[len(config.model.backbone.out_indices)]
     neck = {'model.neck.in_channels': [48] * 3 if name == 'dino' else 48}
-    config.merge_from_dict({'model.backbone.out_indices': taps, 'model.backbone.frozen_stages': 4, **neck,
+    config.merge_from_dict({'model.backbone.out_indices': indices, 'model.backbone.frozen_stages': 4, **neck,
                             'model.backbone.init_cfg.checkpoint': str(weights), **SMALLER[name]})
     config.model.backbone.arch = GOLDEN_ARCH
     return config

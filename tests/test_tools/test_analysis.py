@@ -116,7 +116,7 @@ def test_coupling_of_a_refiner_reads_the_boxes_of_the_joint_image(run, load, ref
     model, images = build_refiner_trainer(), torch.randn(2, 3, 64, 128, generator=torch.manual_seed(0))
     boxes = [torch.tensor([[64., 0, 128, 64]])] * 2
     with torch.no_grad():
-        tokens = model.refiner(model.backbone.taps(images, model.refiner.taps), boxes, 8)
+        tokens = model.refiner(model.backbone.intermediates(images, model.refiner.layers), boxes, 8)
         torch.testing.assert_close(features.parts(images, 2)[1].flatten(2).mT, tokens)
         assert features.parts(images[..., :96])[0].shape == (2, 128, 8, 12)
     run('coupling_ratio', REFINER, refiner_checkpoint, '--pairs', 2, '--out', tmp_path / 'cr.json', *SMALL)

@@ -71,7 +71,7 @@ class RefinerFeatures:
 
     def parts(self, images: torch.Tensor, count: int = 1) -> Maps:
         """Refined maps of the equal parts that stand side by side in each image; arguments as `TowerFeatures.parts`."""
-        maps = self.tower.taps(images, self.refiner.taps)
+        maps = self.tower.intermediates(images, self.refiner.layers)
         (height, width), grid = images.shape[2:], (maps[0].shape[2], maps[0].shape[3] // count)
         step = width / count
         boxes = [images.new_tensor([[i * step, 0, (i + 1) * step, height] for i in range(count)])] * len(images)
@@ -81,7 +81,7 @@ class RefinerFeatures:
 
     def regions(self, images: torch.Tensor, boxes: list[torch.Tensor], size: int) -> torch.Tensor:
         """Refined region tokens (sum K_i, size^2, D); arguments as `TowerFeatures.regions`."""
-        return self.refiner(self.tower.taps(images, self.refiner.taps), boxes, size)
+        return self.refiner(self.tower.intermediates(images, self.refiner.layers), boxes, size)
 
 
 FEATURES = {'RefinerTrainer': RefinerFeatures}

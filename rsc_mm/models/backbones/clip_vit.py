@@ -5,8 +5,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from rsc_mm.registry import MODELS
 
-from .clip_tower import CLIPTower, build_vit
 from .readouts import SplitQKV
+from .vit_tower import ViTTower, build_vit
 
 # What makes timm's VisionTransformer an OpenAI CLIP tower.
 OPENAI_CLIP = dict(pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5), act_layer='quick_gelu',
@@ -14,7 +14,7 @@ OPENAI_CLIP = dict(pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5), act_l
 
 
 @MODELS.register_module()
-class CLIPViT(CLIPTower):
+class CLIPViT(ViTTower):
     """The vision tower of OpenAI's CLIP (Radford et al., 2021), MetaCLIP and DFN, with a dense readout.
 
     The last block's fused query-key-value layer is held as three layers, so that what the readout leaves unused can
@@ -25,8 +25,8 @@ class CLIPViT(CLIPTower):
             'vit_base_patch16_clip_224' for LAION's (plain GELU); or a dict of timm's ``VisionTransformer`` arguments
             over the traits of OpenAI's CLIP.
         readout: dense readout of the last block, see `READOUTS`.
-        out_indices: taps of `forward`, see `CLIPTower`.
-        frozen_stages: freezing by role, see `CLIPTower`.
+        out_indices: blocks whose maps `forward` returns, see `ViTTower`.
+        frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
     """

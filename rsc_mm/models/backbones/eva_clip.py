@@ -2,7 +2,7 @@ from timm.models.eva import Eva
 
 from rsc_mm.registry import MODELS
 
-from .clip_tower import CLIPTower, build_vit
+from .vit_tower import ViTTower, build_vit
 
 # What makes timm's Eva an EVA-02-CLIP: RoPE beside the position embedding, SwiGLU, sub-LN, no key bias.
 EVA02_CLIP = dict(qkv_fused=False, mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True,
@@ -10,7 +10,7 @@ EVA02_CLIP = dict(qkv_fused=False, mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=T
 
 
 @MODELS.register_module()
-class EVACLIPViT(CLIPTower):
+class EVACLIPViT(ViTTower):
     """EVA-02-CLIP's vision tower (Sun et al., EVA-CLIP, 2023) with a dense readout.
 
     ========================== ===== ===== ===== ===== ======= =========== =======
@@ -24,8 +24,8 @@ class EVACLIPViT(CLIPTower):
         arch: timm's name, or a dict of ``timm.models.eva.Eva`` arguments (img_size, patch_size, embed_dim = width C,
             depth, num_heads, num_classes = embedding D, ref_feat_shape ...) over the traits of EVA-02-CLIP.
         readout: dense readout of the last block, see `READOUTS`.
-        out_indices: taps of `forward`, see `CLIPTower`.
-        frozen_stages: freezing by role, see `CLIPTower`.
+        out_indices: blocks whose maps `forward` returns, see `ViTTower`.
+        frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
     """

@@ -13,7 +13,7 @@ from rsc_mm.registry import MODELS
 class FViT(TwoStageDetector):
     """Open-vocabulary detector on a frozen CLIP tower (F-ViT; CLIPSelf, Wu et al., ICLR 2024, sec. 4.2 and A.3).
 
-    One pass of the tower gives the taps for the pyramid and, at test, the dense map for the score fusion: the last tap
+    One pass of the tower gives the maps for the pyramid and, at test, the dense map for the score fusion: the last map
     is the readout of the last block, of which the dense map is the projection.
 
     Whatever the annotation file holds, novel objects take no part in training: neither the RPN nor the box head sees
@@ -27,7 +27,7 @@ class FViT(TwoStageDetector):
         **kwargs: see mmdet's `TwoStageDetector`.
 
     Raises:
-        ValueError: the taps do not end with the last block.
+        ValueError: the maps do not end with the last block.
     """
 
     def __init__(self, backbone: dict, neck: dict, rpn_head: dict, roi_head: dict, **kwargs: object) -> None:
@@ -76,13 +76,13 @@ class FViT(TwoStageDetector):
         Returns:
             The samples with ``pred_instances``: bboxes (N, 4), scores (N,), labels (N,), and masks if there is a head.
         """
-        taps = self.backbone(batch_inputs)
-        levels = self.neck(taps)
+        maps = self.backbone(batch_inputs)
+        levels = self.neck(maps)
         if 'proposals' in batch_data_samples[0]:
             proposals = [sample.proposals for sample in batch_data_samples]
         else:
             proposals = self.rpn_head.predict(levels, batch_data_samples, rescale=False)
-        levels = (*levels, self.backbone.project(taps[-1]))
+        levels = (*levels, self.backbone.project(maps[-1]))
         results = self.roi_head.predict(levels, proposals, batch_data_samples, rescale=rescale)
         return self.add_pred_to_datasample(batch_data_samples, results)
 

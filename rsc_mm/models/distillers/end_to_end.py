@@ -56,7 +56,7 @@ class EndToEndSCRLA(SCRLA):
         regions = [box[~flags] for box, flags in zip(boxes, local)]
         flags = torch.cat([torch.zeros(0, dtype=torch.bool, device=images.device), *local])  # (sum K_i,)
         with torch.no_grad():
-            maps = self.teacher.taps(images, self.refiner.taps)
+            maps = self.teacher.intermediates(images, self.refiner.layers)
         dense = self.backbone.encode_dense(images)
         losses = self.rla(dense, regions, crops[~flags], data_samples, self.teacher) if self.rla else {}
         losses['loss_scd'] = self._scd(dense, maps, self.scd_loss.scoped(regions, images.shape[2:]))

@@ -92,7 +92,7 @@ class RefinerTrainer(RegionEncoder):
             The data samples with fields (K_i, D), float32.
         """
         size, patch = crop_grid(self.backbone, self.backbone.image_size), self.backbone.patch_size
-        tokens = self.refiner(self.backbone.taps(images, self.refiner.taps), boxes, size).float()
+        tokens = self.refiner(self.backbone.intermediates(images, self.refiner.layers), boxes, size).float()
         features = {'box_features': tokens.mean(1)}
         if masks is not None:
             # Every mask is a map of its own, read on the region grid of its box.
@@ -120,7 +120,7 @@ def global_to_local(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
         Two tensors (sum C, L, D), the second without gradient.
     """
     with torch.no_grad():
-        maps = tower.taps(images, refiner.taps)
+        maps = tower.intermediates(images, refiner.layers)
     return refiner(maps, boxes, crop_grid(tower, crops.shape[3])), crop_tokens(tower, crops)
 
 
@@ -140,7 +140,7 @@ def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
     """
     size, side = crop_grid(tower, crops.shape[3]), crops.shape[3]
     with torch.no_grad():
-        maps = tower.taps(crops, refiner.taps)
+        maps = tower.intermediates(crops, refiner.layers)
         region = region_tokens(tower.encode_dense(images, normalize=False), boxes, tower.patch_size, size)
     whole = [crops.new_tensor([[0, 0, side, side]])] * len(crops)
     return refiner(maps, whole, size), region

@@ -87,7 +87,7 @@ class SCRLA(Distiller):
         size = self.scd_loss.region_size
         if self.refiner is None:
             return region_tokens(self.teacher.encode_dense(images), boxes, self.teacher.patch_size, size)
-        return self.refiner(self.teacher.taps(images, self.refiner.taps), boxes, size)
+        return self.refiner(self.teacher.intermediates(images, self.refiner.layers), boxes, size)
 
     def _freeze_refiner(self) -> None:
         self.refiner.requires_grad_(False).eval()

@@ -5,8 +5,8 @@ from mmengine.model import BaseModule
 from timm.layers import trunc_normal_
 from torch import nn
 
-from rsc_mm.models.backbones.clip_tower import CLIPTower
 from rsc_mm.models.backbones.readouts import ValueReadout, run_block
+from rsc_mm.models.backbones.vit_tower import ViTTower
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.refiner_checkpoint import load_refiner_checkpoint
 from rsc_mm.utils.regions import pool_regions, region_tokens
@@ -56,7 +56,7 @@ class Refiner(BaseModule):
         ValueError: a field is out of its range.
     """
 
-    def __init__(self, backbone: CLIPTower, num_blocks: int = 4, inter_layers: tuple[int, int] | None = (4, 7),
+    def __init__(self, backbone: ViTTower, num_blocks: int = 4, inter_layers: tuple[int, int] | None = (4, 7),
                  hidden_dims: int = 4096, region_token: bool = True, init: str = 'last_blocks', late: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -67,8 +67,8 @@ class Refiner(BaseModule):
         self.late = late
         early = backbone.depth if INITS[init] else backbone.depth - num_blocks  # blocks of f_A
         inter = () if init == 'pacl' else tuple(inter_layers or ())
-        self.taps = tuple(sorted({*(layer - 1 for layer in inter), early - 1}))
-        self.inter = [self.taps.index(layer - 1) for layer in inter]
+        self.layers = tuple(sorted({*(layer - 1 for layer in inter), early - 1}))
+        self.inter = [self.layers.index(layer - 1) for layer in inter]
         self.fc_inter = mlp(2 * width, hidden_dims, width) if inter else None
         self.fc_cls = mlp(width, hidden_dims, width) if region_token and init != 'pacl' else None
         self.embedder = VisionEmbedder(width) if init == 'pacl' else None
@@ -80,7 +80,7 @@ class Refiner(BaseModule):
         for module in self._unused() if self.blocks else ():
             module.requires_grad_(False)
 
-    def init_weights(self, backbone: CLIPTower) -> None:
+    def init_weights(self, backbone: ViTTower) -> None:
         """Start from the tower's weights, then load ``init_cfg.checkpoint`` if there is one.
 
         Args:
@@ -95,7 +95,7 @@ class Refiner(BaseModule):
             load_refiner_checkpoint(self, self.init_cfg['checkpoint'], backbone, self.init_cfg.get('command'))
 
     @torch.no_grad()
-    def copy_weights(self, backbone: CLIPTower) -> None:
+    def copy_weights(self, backbone: ViTTower) -> None:
         """Start from the tower's weights: the last K blocks, the final norm and the head; the rest anew.
 
         Args:
@@ -116,7 +116,7 @@ class Refiner(BaseModule):
         """Refined tokens of every region.
 
         Args:
-            maps: the frozen tower's maps (B, C, h, w) after the blocks `taps`.
+            maps: the frozen tower's maps (B, C, h, w) after the blocks `layers`.
             boxes: for each of the B images (K_i, 4) in network pixels.
             size: the region grid, one side or height and width.
 
@@ -219,7 +219,7 @@ def reset(module: nn.Module) -> None:
         module.reset_parameters()
 
 
-def _check_fields(backbone: CLIPTower, num_blocks: int, inter_layers: tuple | None, init: str) -> None:
+def _check_fields(backbone: ViTTower, num_blocks: int, inter_layers: tuple | None, init: str) -> None:
     if init not in INITS:
         raise ValueError(f"Refiner field 'init': found {init!r}, expected one of {sorted(INITS)}")
     if not 1 <= num_blocks < backbone.depth:

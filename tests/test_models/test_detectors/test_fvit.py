@@ -170,7 +170,7 @@ def test_a_file_without_a_name_is_refused(tmp_path):
         model.set_vocabulary(['cat', 'sun'])
 
 
-def test_taps_must_end_with_the_last_block():
+def test_maps_must_end_with_the_last_block():
     config = tiny_config()
     config.backbone.out_indices = (0, 1, 2)
     with pytest.raises(ValueError, match=r"'backbone.out_indices': found \(0, 1, 2\), expected the last to be 3"):

@@ -81,8 +81,8 @@ def test_constants_of_the_paper(name, expected):
     assert found == expected
     assert config.optim_wrapper.optimizer.lr == 1e-4 and config.optim_wrapper.clip_grad.max_norm == 1
     assert config.train_dataloader.batch_size == 8
-    taps = (3, 5, 7, 11) if 'vitb16' in name else (6, 10, 14, 23)
-    assert tuple(config.model.backbone.out_indices) == taps
+    indices = (3, 5, 7, 11) if 'vitb16' in name else (6, 10, 14, 23)
+    assert tuple(config.model.backbone.out_indices) == indices
 
 
 def test_leaves_differ_in_the_checkpoint_only():

@@ -13,10 +13,10 @@ from .readouts import build_readout, class_token, run_block
 CLIP_EMBED_DIMS = {768: 512, 1024: 768, 1280: 1024, 1408: 1024, 1664: 1280}
 
 
-class CLIPTower(BaseModule):
+class ViTTower(BaseModule):
     r"""A CLIP vision transformer with a dense readout; base class of `EVACLIPViT` and `CLIPViT`.
 
-    The network ``vit`` is timm's; this class adds the readout of the last block, any rectangle as input, taps for
+    The network ``vit`` is timm's; this class adds the readout of the last block, any rectangle as input, maps for
     detection and segmentation necks, and freezing by role. With tokens :math:`x` before the last block,
 
     .. math:: \text{image} = \mathrm{head}(\mathrm{LN}(\mathrm{block}(x)_{CLS})), \quad
@@ -67,9 +67,9 @@ class CLIPTower(BaseModule):
         Returns:
             One map (B, C, h, w) for each index, h = ceil(H / patch_size).
         """
-        return self.taps(x, self.out_indices)
+        return self.intermediates(x, self.out_indices)
 
-    def taps(self, x: torch.Tensor, indices: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+    def intermediates(self, x: torch.Tensor, indices: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
         """Raw patch tokens after the given blocks, as `forward` returns them.
 
         Args:
@@ -80,7 +80,7 @@ class CLIPTower(BaseModule):
             One map (B, C, h, w) for each index.
         """
         if not len(x):
-            return tuple(tap[:0] for tap in self.taps(self._one_patch(x), indices))
+            return tuple(m[:0] for m in self.intermediates(self._one_patch(x), indices))
         tokens, rope, grid = self._embed(x)
         maps = []
         for i in range(indices[-1] + 1):
@@ -117,21 +117,21 @@ class CLIPTower(BaseModule):
         Returns:
             (B, D, h, w), h = ceil(H / patch_size).
         """
-        return self.project(*self.taps(x, (self.depth - 1, )), normalize)
+        return self.project(*self.intermediates(x, (self.depth - 1, )), normalize)
 
-    def project(self, tap: torch.Tensor, normalize: bool = True) -> torch.Tensor:
-        """Dense embeddings from the last block's tap: `encode_dense` for those who have run the blocks already.
+    def project(self, last: torch.Tensor, normalize: bool = True) -> torch.Tensor:
+        """Dense embeddings from the last block's map: `encode_dense` for those who have run the blocks already.
 
         Args:
-            tap: what `forward` and `taps` return for the last block (B, C, h, w).
+            last: what `forward` and `intermediates` return for the last block (B, C, h, w).
             normalize: divide each token by its L2 norm, in float32.
 
         Returns:
             (B, D, h, w).
         """
-        dense = self._project(tap.flatten(2).transpose(1, 2))  # (B, N, D)
+        dense = self._project(last.flatten(2).transpose(1, 2))  # (B, N, D)
         dense = F.normalize(dense.float(), dim=2) if normalize else dense
-        return dense.transpose(1, 2).unflatten(2, tap.shape[2:])  # (B, D, h, w)
+        return dense.transpose(1, 2).unflatten(2, last.shape[2:])  # (B, D, h, w)
 
     def init_weights(self) -> None:
         """Load ``init_cfg.checkpoint``; without ``init_cfg`` the weights stay as timm initialised them."""
@@ -139,12 +139,12 @@ class CLIPTower(BaseModule):
             load_clip_checkpoint(self, self.init_cfg['checkpoint'])
         self._is_init = True
 
-    def freeze(self) -> 'CLIPTower':
+    def freeze(self) -> 'ViTTower':
         """Freeze the tower as a whole: no gradient, always in eval mode; returns itself."""
         self.frozen_stages = self.depth
         return self.requires_grad_(False).eval()
 
-    def train(self, mode: bool = True) -> 'CLIPTower':
+    def train(self, mode: bool = True) -> 'ViTTower':
         """Training mode, except for a tower that is frozen as a whole.
 
         Args:
