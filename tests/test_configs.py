@@ -1,4 +1,6 @@
+import ast
 import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -16,6 +18,8 @@ from tests.test_tools.common import REPOSITORY
 LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / 'configs').rglob('*.py')
                 if '_base_' not in path.parts)
 FAMILIES = sorted({Path(*leaf.parts[:2]) for leaf in LEAVES})
+PROJECT_LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / 'projects').rglob('*.py')
+                        if re.search(r'^_base_ = ', path.read_text(), re.M))
 STAGE_TWO = [leaf for leaf in LEAVES if leaf.stem.startswith('r_sc_') and 'e2e' not in leaf.stem]
 HOSTS = ('mmdet', 'mmseg')
 
@@ -73,6 +77,17 @@ def test_leaves_are_short_and_tell_what_was_measured(leaf):
     assert Path(command).exists() and leaf.as_posix() in text
 
 
+def test_a_leaf_has_at_most_two_levels_of_inheritance():
+    levels = {str(leaf): inheritance_levels(REPOSITORY / leaf) for leaf in LEAVES + PROJECT_LEAVES}
+    assert not {leaf: depth for leaf, depth in levels.items() if depth > 2}
+    assert all(len(leaf.read_text().splitlines()) <= 30 for leaf in PROJECT_LEAVES)
+
+
+def test_datasets_do_not_inherit_from_each_other():
+    datasets = sorted((REPOSITORY / 'configs/_base_/datasets').glob('*.py'))
+    assert datasets and not [path.name for path in datasets if bases_of(path)]
+
+
 @pytest.mark.parametrize('family', FAMILIES, ids=str)
 def test_every_family_has_a_page_and_a_metafile_of_its_configs(family):
     assert (family / 'README.md').exists()
@@ -92,6 +107,26 @@ def test_import_pulls_no_host_library():
     code = ('import sys, rsc_mm, rsc_mm.models, rsc_mm.datasets, rsc_mm.evaluation, rsc_mm.engine; '
             "print([m for m in ('mmdet', 'mmseg', 'mmcv') if m in sys.modules])")
     assert run_tool(['-W', 'ignore', '-c', code]).strip().endswith('[]')
+
+
+def bases_of(path: Path) -> list[Path]:
+    """The files that a config names in ``_base_``; those of another library where it is installed."""
+    values = [ast.literal_eval(node.value) for node in ast.parse(path.read_text()).body
+              if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_']
+    names = [name for value in values for name in ([value] if isinstance(value, str) else value)]
+    return [_base_path(path, name) for name in names]
+
+
+def _base_path(path: Path, name: str) -> Path:
+    library, _, rest = name.rpartition('::')
+    spec = importlib.util.find_spec(library) if library else None
+    return Path(spec.origin).parent / '.mim/configs' / rest if spec else path.parent / name
+
+
+def inheritance_levels(path: Path) -> int:
+    """Length of the longest chain of ``_base_`` that starts at a config: 0 without, 1 if its bases have none."""
+    bases = bases_of(path) if path.exists() else []
+    return 1 + max(inheritance_levels(base) for base in bases) if bases else 0
 
 
 def _plain(part: object) -> object:

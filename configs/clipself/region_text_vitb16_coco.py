@@ -4,8 +4,9 @@
 # Command: bash tools/dist_train.sh configs/clipself/region_text_vitb16_coco.py 8
 # Measured here: not measured
 _base_ = [
-    '../_base_/models/clipself_vitb16.py', '../_base_/datasets/coco_region_text.py', '../_base_/schedules/adamw_6e.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/clipself_vitb16.py',
+    '../_base_/datasets/coco_region_text.py', '../_base_/datasets/coco_panoptic_val.py',
+    '../_base_/schedules/adamw_6e.py', '../_base_/default_runtime.py'
 ]
 model = dict(
     type='RegionText',

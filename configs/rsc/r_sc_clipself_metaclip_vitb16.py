@@ -4,7 +4,8 @@
 #           bash tools/dist_train.sh configs/rsc/r_sc_clipself_metaclip_vitb16.py 8
 # Measured here: not measured (the weights and the data are not at hand: see README.md)
 _base_ = [
-    '../_base_/models/r_sc_openai_vitb16.py', '../_base_/datasets/coco_proposals.py',
+    '../_base_/models/r_sc_openai_vitb16.py',
+    '../_base_/datasets/coco_proposals.py', '../_base_/datasets/coco_panoptic_val.py',
     '../_base_/schedules/r_sc_6e.py', '../_base_/default_runtime.py'
 ]
 train_dataloader = dict(batch_size=4)

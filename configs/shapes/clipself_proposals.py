@@ -2,7 +2,8 @@
 # Command: python tools/train.py configs/shapes/clipself_proposals.py
 # Measured here: see README.md.
 _base_ = [
-    '../_base_/models/shapes_clip.py', '../_base_/datasets/shapes_proposals.py', '../_base_/default_runtime.py',
-    '../_base_/schedules/shapes.py'
+    '../_base_/models/shapes_clip.py',
+    '../_base_/datasets/shapes_proposals.py', '../_base_/datasets/shapes_panoptic_val.py',
+    '../_base_/schedules/shapes.py', '../_base_/default_runtime.py'
 ]
 default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

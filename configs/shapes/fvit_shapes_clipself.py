@@ -3,5 +3,8 @@
 #           python tools/train.py configs/shapes/fvit_shapes_clipself.py
 #           python tools/test.py configs/shapes/fvit_shapes_clipself.py CHECKPOINT
 # Measured here: see README.md.
-_base_ = 'fvit_shapes.py'
+_base_ = [
+    '../_base_/models/fvit_shapes.py', '../_base_/datasets/shapes_detection.py', '../_base_/schedules/fvit_shapes.py',
+    '../_base_/detection_runtime.py'
+]
 model = dict(backbone=dict(init_cfg=dict(checkpoint='work_dirs/clipself_proposals/iter_750.pth')))

@@ -2,8 +2,9 @@
 # Command: python tools/train.py configs/shapes/r_sc_clipself_e2e.py
 # Measured here: see README.md.
 _base_ = [
-    '../_base_/models/r_sc_shapes.py', '../_base_/datasets/shapes_proposals.py', '../_base_/default_runtime.py',
-    '../_base_/schedules/shapes.py'
+    '../_base_/models/r_sc_shapes.py',
+    '../_base_/datasets/shapes_proposals.py', '../_base_/datasets/shapes_panoptic_val.py',
+    '../_base_/schedules/shapes.py', '../_base_/default_runtime.py'
 ]
 default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
 model = dict(type='EndToEndSCRLA', refiner=dict(init_cfg=None), refiner_loss=dict(type='RefinerLoss'))

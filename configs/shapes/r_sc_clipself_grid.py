@@ -3,7 +3,8 @@
 #           python tools/train.py configs/shapes/r_sc_clipself_grid.py
 # Measured here: see README.md.
 _base_ = [
-    '../_base_/models/r_sc_shapes.py', '../_base_/datasets/shapes.py', '../_base_/default_runtime.py',
-    '../_base_/schedules/shapes.py'
+    '../_base_/models/r_sc_shapes.py',
+    '../_base_/datasets/shapes_patches.py', '../_base_/datasets/shapes_panoptic_val.py',
+    '../_base_/schedules/shapes.py', '../_base_/default_runtime.py'
 ]
 default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

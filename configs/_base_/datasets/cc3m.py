@@ -1,4 +1,14 @@
 # Every image below data/cc3m, no annotation file: regions are the cells of a random grid.
-_base_ = 'coco_patches.py'
 train_dataloader = dict(
-    dataset=dict(data_root='{{$CC3M_ROOT:data/cc3m}}', ann_file=None, img_prefix='', max_bad_images=1000))
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='RegionDataset',
+        data_root='{{$CC3M_ROOT:data/cc3m}}',
+        ann_file=None,
+        img_prefix='',
+        regions=dict(type='GridRegions'),
+        max_bad_images=1000))

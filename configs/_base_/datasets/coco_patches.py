@@ -1,6 +1,4 @@
 # COCO train2017 without annotations: regions are the cells of a random grid.
-_base_ = 'coco_panoptic_val.py'
-data_root = '{{$COCO_ROOT:data/coco}}'
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
@@ -9,7 +7,7 @@ train_dataloader = dict(
     sampler=dict(type='EpochSampler'),
     dataset=dict(
         type='RegionDataset',
-        data_root=data_root,
+        data_root='{{$COCO_ROOT:data/coco}}',
         ann_file='annotations/instances_train2017.json',
         img_prefix='train2017',
         regions=dict(type='GridRegions'),

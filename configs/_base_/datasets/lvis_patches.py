@@ -1,3 +1,14 @@
 # LVIS v1 train (COCO images) without annotations: regions are the cells of a random grid.
-_base_ = 'coco_patches.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/lvis_v1_train.json', img_prefix=''))
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='RegionDataset',
+        data_root='{{$COCO_ROOT:data/coco}}',
+        ann_file='annotations/lvis_v1_train.json',
+        img_prefix='',
+        regions=dict(type='GridRegions'),
+        max_bad_images=10))

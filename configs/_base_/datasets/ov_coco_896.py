@@ -1,6 +1,25 @@
-# OV-COCO at 896 px, for ViT-L/14.
-_base_ = 'ov_coco.py'
+# OV-COCO at 896 px, for ViT-L/14; the rest is that of ov_coco.py.
+data_root = '{{$COCO_ROOT:data/coco}}'
 image_size = (896, 896)
+base_classes = (
+    'person', 'bicycle', 'car', 'motorcycle', 'train', 'truck', 'boat', 'bench', 'bird', 'horse', 'sheep', 'bear',
+    'zebra', 'giraffe', 'backpack', 'handbag', 'suitcase', 'frisbee', 'skis', 'kite', 'surfboard', 'bottle', 'fork',
+    'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange', 'broccoli', 'carrot', 'pizza', 'donut', 'chair', 'bed',
+    'toilet', 'tv', 'laptop', 'mouse', 'remote', 'microwave', 'oven', 'toaster', 'refrigerator', 'book', 'clock',
+    'vase', 'toothbrush')
+novel_classes = (
+    'airplane', 'bus', 'cat', 'dog', 'cow', 'elephant', 'umbrella', 'tie', 'snowboard', 'skateboard', 'cup', 'knife',
+    'cake', 'couch', 'keyboard', 'sink', 'scissors')
+classes = (
+    'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat', 'bench', 'bird', 'cat',
+    'dog', 'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe', 'backpack', 'umbrella', 'handbag', 'tie',
+    'suitcase', 'frisbee', 'skis', 'snowboard', 'kite', 'skateboard', 'surfboard', 'bottle', 'cup', 'fork', 'knife',
+    'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange', 'broccoli', 'carrot', 'pizza', 'donut', 'cake', 'chair',
+    'couch', 'bed', 'toilet', 'tv', 'laptop', 'mouse', 'remote', 'keyboard', 'microwave', 'oven', 'toaster', 'sink',
+    'refrigerator', 'book', 'clock', 'vase', 'scissors', 'toothbrush')
+metainfo = dict(classes=classes, base_classes=base_classes, novel_classes=novel_classes)
+# No Pad here: mmcv's overwrites img_shape, which clips the boxes, and pads before the colours are normalised. The
+# preprocessor pads afterwards, to a multiple of pad_size_divisor.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -18,6 +37,35 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=False,  # workers that start anew repeat their random numbers when training resumes
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_train2017_base.json',
+        data_prefix=dict(img='train2017/'),
+        metainfo=metainfo,
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_val2017_ov.json',
+        data_prefix=dict(img='val2017/'),
+        metainfo=metainfo,
+        test_mode=True,
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(
+    type='OVCocoMetric', ann_file=data_root + '/annotations/instances_val2017_ov.json', metric='bbox')
+test_evaluator = val_evaluator

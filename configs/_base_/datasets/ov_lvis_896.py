@@ -1,5 +1,5 @@
-# OV-LVIS at 896 px, for ViT-L/14.
-_base_ = 'ov_lvis.py'
+# OV-LVIS at 896 px, for ViT-L/14; the rest is that of ov_lvis.py.
+data_root = '{{$LVIS_ROOT:data/lvis_v1}}'
 image_size = (896, 896)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -18,6 +18,34 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset=dict(
+        type='LVISV1Dataset',
+        data_root=data_root,
+        ann_file='annotations/lvis_v1_train_base.json',
+        data_prefix=dict(img=''),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='LVISV1Dataset',
+        data_root=data_root,
+        ann_file='annotations/lvis_v1_val.json',
+        data_prefix=dict(img=''),
+        test_mode=True,
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
+# Not mmdet's LVISMetric: lvis 0.5.3, on which it stands, fails under NumPy 1.24 and newer.
+val_evaluator = dict(
+    type='rsc_mm.LVISDetectionMetric', ann_file=data_root + '/annotations/lvis_v1_val.json', metric=['bbox', 'segm'])
+test_evaluator = val_evaluator

@@ -1,4 +1,12 @@
-# Shapes with class-agnostic proposals, COCO json.
-_base_ = 'shapes.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/proposals_train.json',
-                                     regions=dict(_delete_=True, type='ProposalRegions', max_regions=8)))
+# The train split of Shapes (tools/data/make_shapes.py) with class-agnostic proposals, COCO json.
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='RegionDataset',
+        data_root='{{$SHAPES_ROOT:data/shapes}}',
+        ann_file='annotations/proposals_train.json',
+        img_prefix='train',
+        regions=dict(type='ProposalRegions', max_regions=8)))

@@ -3,7 +3,8 @@
 # Command: bash tools/dist_train.sh configs/rsc/ablations/clipself_vitb16_cl.py 8
 # Measured here: not measured (the weights and the data are not at hand: see README.md)
 _base_ = [
-    '../../_base_/models/clipself_vitb16.py', '../../_base_/datasets/coco_proposals.py',
+    '../../_base_/models/clipself_vitb16.py',
+    '../../_base_/datasets/coco_proposals.py', '../../_base_/datasets/coco_panoptic_val.py',
     '../../_base_/schedules/r_sc_6e.py', '../../_base_/default_runtime.py'
 ]
 model = dict(

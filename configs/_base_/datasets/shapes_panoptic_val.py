@@ -1,17 +1,6 @@
-# The Shapes world of tools/data/make_shapes.py: 10 kinds of things on 8 kinds of stuff; 'val' is for reporting only,
+# The val split of Shapes (tools/data/make_shapes.py): 10 kinds of things on 8 kinds of stuff. It is for reporting only,
 # recipes are tuned on 'dev'.
 data_root = '{{$SHAPES_ROOT:data/shapes}}'
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    collate_fn=dict(type='region_collate'),
-    sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='RegionDataset',
-        data_root=data_root,
-        ann_file='annotations/instances_train.json',
-        img_prefix='train',
-        regions=dict(type='GridRegions', max_regions=8)))
 val_dataloader = dict(
     batch_size=25,
     num_workers=0,
