@@ -27,7 +27,7 @@ def text_cosines(dense: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
 
 @full_precision
 def class_probabilities(cosines: torch.Tensor, counts: Sequence[int], logit_scale: float) -> torch.Tensor:
-    r"""Probabilities of classes: softmax over all queries, then the best of each class's synonyms as SCLIP evaluates (Wang et al., ECCV 2024).
+    r"""Probabilities of classes: softmax over all queries, then the best synonym of each (Wang et al., SCLIP, 2024).
 
     .. math:: p_c = \max_{q \in Q_c} \mathrm{softmax}_q(\tau\, c_{qp})
 
