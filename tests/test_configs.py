@@ -102,6 +102,26 @@ def test_one_setting_moves_the_data(monkeypatch):
     assert text.count('/somewhere/coco') == 2 and 'data/coco' not in text
 
 
+def test_roots_of_the_data_are_environment_variables():
+    default = re.compile(r'data/(coco|lvis_v1|shapes|cc3m|objects365v1|VOCdevkit|ade|cityscapes)\b')
+    for path in [*(REPOSITORY / 'configs').rglob('*.py'), *(REPOSITORY / path for path in PROJECT_LEAVES)]:
+        lines = [re.sub(r'\{\{\$\w+_ROOT:[^}]+\}\}', '', line) for line in path.read_text().splitlines()]
+        assert not [line for line in lines if default.search(line) and not line.startswith('#')], path
+
+
+@pytest.mark.parametrize('leaf', [
+    'configs/evaluation/region_classification_lvis_vitb16.py', 'projects/dropin_mmdet/atss_vitb16.py',
+    'projects/dropin_mmdet/dino_vitb16.py', 'projects/dropin_mmdet/mask_rcnn_vitb16.py'])
+def test_the_root_moves_all_data_of_a_configuration(leaf, monkeypatch):
+    if leaf.startswith('projects'):
+        pytest.importorskip('mmdet')
+    monkeypatch.setenv('COCO_ROOT', '/somewhere/coco')
+    config = Config.fromfile(leaf)
+    parts = [config.get(f'{part}_{kind}') for part in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
+    text = json.dumps(_plain(parts))
+    assert '/somewhere/coco' in text and 'data/coco' not in text
+
+
 def test_import_pulls_no_host_library():
     from tests.test_tools.common import run_tool
     code = ('import sys, rsc_mm, rsc_mm.models, rsc_mm.datasets, rsc_mm.evaluation, rsc_mm.engine; '

@@ -17,3 +17,9 @@ model = dict(
     neck=dict(_delete_=True, type='rsc_mm.ViTPyramidFPN', in_channels=768, out_channels=256, num_outs=5),
     # The pyramid begins at stride 4, ATSS's own at 8.
     bbox_head=dict(anchor_generator=dict(strides=[4, 8, 16, 32, 64])))
+root = '{{$COCO_ROOT:data/coco}}'
+train_dataloader = dict(dataset=dict(data_root=root))
+val_dataloader = dict(dataset=dict(data_root=root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=root + '/annotations/instances_val2017.json')
+test_evaluator = val_evaluator

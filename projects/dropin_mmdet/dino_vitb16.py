@@ -16,3 +16,9 @@ model = dict(
         frozen_stages=12,
         init_cfg=dict(type='Pretrained', checkpoint='work_dirs/r_sc_clipself_vitb16.pth')),
     neck=dict(in_channels=[768, 768, 768]))
+root = '{{$COCO_ROOT:data/coco}}'
+train_dataloader = dict(dataset=dict(data_root=root))
+val_dataloader = dict(dataset=dict(data_root=root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=root + '/annotations/instances_val2017.json')
+test_evaluator = val_evaluator
