@@ -1,0 +1,11 @@
+"""Segmentors on dense CLIP features; the only package here that imports mmcv and mmseg."""
+from rsc_mm.utils.dependencies import require
+
+for library in ('mmcv', 'mmseg'):
+    require(library)
+
+# After the check, so that a missing library is one readable line.
+from .catseg_checkpoint import convert_catseg_aggregator  # noqa: E402
+from .cost_aggregator import CostAggregator  # noqa: E402
+
+__all__ = ['CostAggregator', 'convert_catseg_aggregator']
