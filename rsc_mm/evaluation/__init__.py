@@ -4,10 +4,11 @@ from .ov_detection import LVISDetectionMetric
 from .region_classification import RegionClassificationMetric
 from .retrieval import recall, retrieval_ranks, retrieve, smallest_regions
 from .segment_affinity import segment_auc, segments_at
+from .segmentation import SegmentationMetric
 
 __all__ = [
-    'LVISDetectionMetric', 'RegionClassificationMetric', 'aggregate', 'coupled_cosines', 'coupling_ratio',
-    'coupling_ratio_of_means', 'cut_submaps', 'embed_target', 'matched_iou', 'random_places', 'recall',
-    'retrieval_ranks', 'retrieve', 'segment_auc', 'segments_at', 'smallest_regions', 'summarise_coupling',
+    'LVISDetectionMetric', 'RegionClassificationMetric', 'SegmentationMetric', 'aggregate', 'coupled_cosines',
+    'coupling_ratio', 'coupling_ratio_of_means', 'cut_submaps', 'embed_target', 'matched_iou', 'random_places',
+    'recall', 'retrieval_ranks', 'retrieve', 'segment_auc', 'segments_at', 'smallest_regions', 'summarise_coupling',
     'token_labels'
 ]
