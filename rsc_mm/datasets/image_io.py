@@ -1,4 +1,5 @@
 """Image files to RGB tensors, with an error that names the file."""
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ class BadImageError(RuntimeError):
 def read_image(path: str) -> torch.Tensor:
     """One image file as RGB.
 
-    The pixels are those of PIL's ``convert('RGB')`` (grey is repeated, alpha dropped, CMYK and palettes converted).
-    An EXIF rotation is ignored, because annotations refer to the stored pixels.
+    The pixels are those of PIL's ``convert('RGB')`` (grey is repeated, alpha dropped, CMYK and palettes converted),
+    except that 16-bit grey is scaled from 0..65535 to 0..255, where PIL clips it. Pixels of 32 bits (float and integer
+    TIFFs) have no range of their own and are refused. An EXIF rotation is ignored, because annotations refer to the
+    stored pixels.
 
     Args:
         path: image file; JPEG takes the fast path, anything else that PIL reads is allowed.
@@ -27,14 +30,14 @@ def read_image(path: str) -> torch.Tensor:
         (3, H, W) uint8, channels last in memory.
 
     Raises:
-        BadImageError: the file is missing, empty, truncated or no image.
+        BadImageError: the file is missing, empty, truncated, no image, or has pixels of 32 bits.
     """
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise BadImageError(f'{path}: found {error.strerror or error}, expected a readable image file') from None
     if data[:3].tobytes() != _JPEG_MAGIC:
-        return torch.from_numpy(_read_with_pil(path, 'RGB')).permute(2, 0, 1)  # (3, H, W)
+        return torch.from_numpy(_read_with_pil(path, _to_rgb)).permute(2, 0, 1)  # (3, H, W)
     try:
         return decode_jpeg(torch.from_numpy(data), mode=ImageReadMode.RGB)  # (3, H, W)
     except RuntimeError as error:
@@ -52,9 +55,9 @@ def read_segments(path: str, shape: tuple[int, int]) -> torch.Tensor:
         (H, W) int32.
 
     Raises:
-        BadImageError: the file is missing or broken, or its size is not ``shape``.
+        BadImageError: the file is missing or broken, its pixels are no colours, or its size is not ``shape``.
     """
-    colours = _read_with_pil(path, 'RGB').astype(np.int32)
+    colours = _read_with_pil(path, _to_colours).astype(np.int32)
     check_shape(path, colours.shape[:2], shape)
     return torch.from_numpy(colours @ np.array([1, 256, 65536], dtype=np.int32))
 
@@ -79,10 +82,34 @@ def check_shape(path: str, found: tuple[int, int], expected: tuple[int, int]) ->
                             f'expected {expected[0]} x {expected[1]} from the annotation')
 
 
-def _read_with_pil(path: str, mode: str) -> np.ndarray:
+def _read_with_pil(path: str, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     try:
         with Image.open(Path(path)) as image:
-            return np.array(image.convert(mode))
+            return convert(image)
     except _PIL_ERRORS as error:
         reason = getattr(error, 'strerror', None) or error
         raise BadImageError(f'{path}: found {reason}, expected a complete image file') from None
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    if not _is_deep(image):
+        return np.array(image.convert('RGB'))
+    # Pillow before 11 opens a 16-bit png as 'I'.
+    if not (image.mode.startswith('I;16') or image.mode == 'I' and image.format == 'PNG'):
+        raise ValueError(f"pixels of 32 bits (mode '{image.mode}'), whose range the file does not say; convert it to 8 "
+                         'or 16 bits')
+    grey = np.rint(np.array(image).astype(np.float32) / 257).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W, 3)
+
+
+def _to_colours(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of a file whose colours are numbers, which scaling would change."""
+    if _is_deep(image):
+        raise ValueError(f"pixels of mode '{image.mode}', which are no colours of a panoptic png (RGB)")
+    return np.array(image.convert('RGB'))
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a pixel has more than 8 bits in PIL's modes."""
+    return image.mode[0] in 'IF'

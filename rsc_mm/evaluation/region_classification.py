@@ -1,4 +1,5 @@
 """Zero-shot region classification: the class of boxes, masks and crops by their text embedding."""
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -10,14 +11,7 @@ from mmengine.logging import print_log
 
 from rsc_mm.registry import METRICS
 
-# Reported name -> (feature of the data sample, whether of things or of stuff); CLIPSelf's columns and their bounds.
-READOUTS = {
-    'boxes': ('box_features', True),
-    'thing_masks': ('mask_features', True),
-    'stuff_masks': ('mask_features', False),
-    'thing_crops': ('crop_features', True),
-    'stuff_crops': ('crop_features', False),
-}
+from .class_accuracy import COLUMNS, MISSED, join_columns, mean_class_accuracy, per_class_table, zero_feature_lines
 
 
 @METRICS.register_module()
@@ -29,6 +23,9 @@ class RegionClassificationMetric(BaseMetric):
 
     All T classes compete; the mean is over the classes :math:`C'` that have regions, things and stuff apart. Among
     equal logits the lower class number comes first, as argmax does. Everything is float32 and in percent.
+
+    A region whose feature is zero (a mask that covers no cell of the grid, a box outside the image) says nothing of any
+    class: it is missed for every k, and the log says how many there are.
 
     Every image counts once: results of all processes are joined by ``img_id``, and their number must be the
     dataset's. So images that a sampler repeats change nothing, and a lost one is an error.
@@ -45,7 +42,8 @@ class RegionClassificationMetric(BaseMetric):
         same for the other k's; those whose features the model adds and that have a region.
 
     Raises:
-        ValueError: embeddings and classes or features do not fit, or a feature is not finite.
+        ValueError: embeddings and classes or features do not fit, a class name stands twice, a feature is not finite,
+            or there is no region to evaluate.
     """
 
     def __init__(self, class_embeddings: torch.Tensor | str | dict, topk: Sequence[int] = (1, 5),
@@ -65,12 +63,12 @@ class RegionClassificationMetric(BaseMetric):
                 ``mask_features``, ``crop_features`` (K, D).
         """
         for sample in data_samples:
-            names = {name: key for name, (key, _) in READOUTS.items() if key in sample}
+            names = {name: key for name, (key, _) in COLUMNS.items() if key in sample}
             ranks = {key: self._ranks(sample, key) for key in set(names.values())}
             labels, is_thing = sample['labels'].cpu(), sample['is_thing'].cpu()
             result = {}
             for name, key in names.items():
-                chosen = is_thing == READOUTS[name][1]
+                chosen = is_thing == COLUMNS[name][1]
                 result[name] = (labels[chosen], ranks[key][chosen])
             self.results.append((sample['img_id'], result))
 
@@ -93,17 +91,20 @@ class RegionClassificationMetric(BaseMetric):
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Mean accuracies in percent from (labels, ranks) of every image."""
-        joined = {}
-        for name in READOUTS:
-            parts = [result[name] for result in results if name in result]
-            if sum(len(labels) for labels, _ in parts):
-                joined[name] = tuple(torch.cat(column) for column in zip(*parts))
-        if self.per_class and is_main_process():
-            print_log('\n' + per_class_table(joined, self._class_names(), self.topk[0]), 'current')
+        joined = join_columns(results)
+        if not joined:
+            raise ValueError(f'RegionClassificationMetric: found no region in {len(results)} images, expected at least '
+                             "one; has the json annotations, and of a size within the region source's min_size and "
+                             'max_size?')
+        if is_main_process():
+            for line in zero_feature_lines(joined):
+                print_log(line, 'current')
+            if self.per_class:
+                print_log('\n' + per_class_table(joined, self._class_names(), self.topk[0]), 'current')
         return {f'{name}_top{k}': mean_class_accuracy(*pair, k) for name, pair in joined.items() for k in self.topk}
 
     def _ranks(self, sample: dict, key: str) -> torch.Tensor:
-        """(K,) number of classes before the true one."""
+        """(K,) number of classes before the true one, `MISSED` where the feature is zero."""
         features, labels = sample[key].float(), sample['labels'].to(sample[key].device)
         embeddings = self._embeddings_on(features)
         if len(labels) and int(labels.max()) >= len(embeddings):
@@ -114,7 +115,8 @@ class RegionClassificationMetric(BaseMetric):
         logits = features @ embeddings.t()
         true = logits.gather(1, labels[:, None])
         lower = torch.arange(len(embeddings), device=labels.device) < labels[:, None]
-        return ((logits > true) | ((logits == true) & lower)).sum(1).cpu()
+        ranks = ((logits > true) | ((logits == true) & lower)).sum(1)
+        return ranks.where(features.any(1), MISSED).cpu()
 
     def _embeddings_on(self, features: torch.Tensor) -> torch.Tensor:
         """(T, D) float32 of unit length on the features' device; read at the first image."""
@@ -139,41 +141,8 @@ class RegionClassificationMetric(BaseMetric):
         return embeddings
 
     def _class_names(self) -> tuple[str, ...]:
-        return tuple((self.dataset_meta or {}).get('classes', ()))
-
-
-def mean_class_accuracy(labels: torch.Tensor, ranks: torch.Tensor, k: int) -> float:
-    """Mean over the classes present of the share of regions with the true class among the first k, in percent.
-
-    Args:
-        labels: (R,) int64.
-        ranks: (R,) number of classes before the true one.
-        k: number of first classes.
-    """
-    return class_accuracies(labels, ranks, k)[labels.unique()].mean().item()
-
-
-def class_accuracies(labels: torch.Tensor, ranks: torch.Tensor, k: int) -> torch.Tensor:
-    """(max label + 1,) accuracy of each class in percent, NaN without regions; arguments as `mean_class_accuracy`."""
-    hits = torch.bincount(labels, weights=(ranks < k).double())
-    return 100 * hits / torch.bincount(labels)
-
-
-def per_class_table(joined: dict[str, tuple[torch.Tensor, torch.Tensor]], classes: Sequence[str], k: int) -> str:
-    """A text table: class, number of regions and accuracy of every readout.
-
-    Args:
-        joined: labels (R,) and ranks (R,) of each readout.
-        classes: names in label order; empty: numbers.
-        k: number of first classes that count.
-    """
-    present = torch.cat([labels for labels, _ in joined.values()]).unique().tolist() if joined else []
-    lines = [f'{"class":24s}' + ''.join(f'{"n":>7s} {f"{name}_top{k}":>16s}' for name in joined)]
-    accuracies = {name: class_accuracies(*pair, k) for name, pair in joined.items()}
-    for label in present:
-        line = f'{classes[label] if classes else label!s:24s}'
-        for name, (labels, _) in joined.items():
-            n = int((labels == label).sum())
-            line += f'{n:7d} {accuracies[name][label]:16.1f}' if n else f'{0:7d} {"-":>16s}'
-        lines.append(line)
-    return '\n'.join(lines)
+        names = tuple((self.dataset_meta or {}).get('classes', ()))
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"RegionClassificationMetric: found the class names {twice} twice among the dataset's "
+                             f'{len(names)}, expected different names: one of two equal classes can never be right')
+        return names

@@ -27,6 +27,27 @@ def test_pixels_are_those_of_pil(tmp_path: Path, name: str, mode: str, options: 
     np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), pil_pixels(tmp_path / name))
 
 
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+def test_16_bit_grey_is_scaled(tmp_path: Path, name: str) -> None:
+    grey = np.array([[0, 257, 1000, 32896, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / name)
+    image = read_image(str(tmp_path / name))
+    assert image.tolist() == [[[0, 1, 4, 128, 255]]] * 3
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.int32])
+def test_32_bit_pixels_are_refused(tmp_path: Path, dtype: type) -> None:
+    Image.fromarray(np.array([[0, 1], [2, 300]], dtype)).save(tmp_path / 'a.tif')
+    with pytest.raises(BadImageError, match=r'a\.tif: found pixels of 32 bits .*convert it to 8 or 16 bits, exp'):
+        read_image(str(tmp_path / 'a.tif'))
+
+
+def test_segments_of_16_bits_are_bad(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / 's.png')
+    with pytest.raises(BadImageError, match=r"s\.png: found pixels of mode 'I.*', which are no colours of a panoptic"):
+        read_segments(str(tmp_path / 's.png'), (1, 2))
+
+
 def test_exif_rotation_is_ignored(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6  # rotate by 90 degrees to view

@@ -39,8 +39,34 @@ def test_mean_over_the_classes_present_by_hand() -> None:
 
 
 def test_equal_logits_count_as_argmax_does() -> None:
-    assert by_hand([0, 1], torch.zeros(2, 3))['boxes_top1'] == 50
+    assert by_hand([0, 1], torch.ones(2, 3))['boxes_top1'] == 50
     assert by_hand([2], torch.ones(1, 3)) == {'boxes_top1': 0, 'boxes_top2': 0}
+
+
+def test_a_zero_feature_is_missed_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Class 0: hit, zero feature; class 1: zero feature. Equal logits of a zero feature would be a hit for class 0.
+    logged = []
+    monkeypatch.setattr(region_classification, 'print_log', lambda text, logger: logged.append(text))
+    features = torch.tensor([[1., 0, 0], [0, 0, 0], [0, 0, 0]])
+    assert by_hand([0, 0, 1], features) == {'boxes_top1': 25, 'boxes_top2': 25}
+    assert logged == ['boxes: 2 of 3 regions have a zero feature (no cell of the grid lies in them) and count as '
+                      'missed']
+
+
+def test_no_region_at_all_is_an_error() -> None:
+    for empty in (torch.zeros(0, 3), None):
+        metric = RegionClassificationMetric(torch.eye(3))
+        nothing = {'img_id': 0, 'labels': torch.zeros(0).long(), 'is_thing': torch.zeros(0).bool()}
+        metric.process(None, [nothing if empty is None else {**nothing, 'box_features': empty}])
+        with pytest.raises(ValueError, match='found no region in 1 images, expected at least one; has the json annot'):
+            metric.evaluate(1)
+
+
+def test_a_class_name_that_stands_twice_is_refused() -> None:
+    metric = RegionClassificationMetric(torch.eye(T, D))
+    metric.dataset_meta = {'classes': tuple('abcdefa')}
+    with pytest.raises(ValueError, match=r"found the class names \['a'\] twice among the dataset's 7, expected diff"):
+        metric.process(None, [sample(0)])
 
 
 def test_prefix() -> None:
