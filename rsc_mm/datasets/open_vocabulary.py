@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsc_mm.utils.files import replacing
+
 # OVR-CNN's split of COCO (Zareian et al., 2021): images with an annotation, and classes.
 OV_COCO_COUNTS = {'classes': 65, 'base classes': 48, 'novel classes': 17, 'train images': 107_761, 'val images': 4_836}
 # LVIS v1: rare classes are novel (ViLD, Gu et al., 2022); images of the official files.
@@ -129,10 +131,9 @@ def write_annotations(path: Path, content: object) -> None:
 
     Raises:
         FileExistsError: it is there; nothing is overwritten.
+        OSError: it could not be written.
     """
     if path.exists():
         raise FileExistsError(f'{path}: found the file there already, expected none; delete it to make it anew')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.writing')
-    partial.write_text(json.dumps(content), encoding='utf-8')
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content), encoding='utf-8')

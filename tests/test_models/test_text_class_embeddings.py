@@ -141,3 +141,11 @@ def test_rows_must_have_a_direction(rows: torch.Tensor) -> None:
 def test_pt_cannot_hold_a_name_twice(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\['dog'\] twice"):
         write_embeddings(tmp_path / 'a.pt', ['dog', 'dog'], torch.eye(2))
+
+
+@pytest.mark.parametrize('suffix', ['.pt', '.npy', '.safetensors'])
+def test_embeddings_that_are_not_finite_are_not_written(tmp_path: Path, suffix: str) -> None:
+    rows = torch.tensor([[1., 0], [float('nan'), 1]])
+    with pytest.raises(ValueError, match=r"out.*: found NaN or infinity for \['dog'\] \(1 of 2 names\), expected"):
+        write_embeddings(tmp_path / f'out{suffix}', ['cat', 'dog'], rows)
+    assert not list(tmp_path.iterdir())

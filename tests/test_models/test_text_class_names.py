@@ -39,3 +39,9 @@ def test_bad_files_are_named(tmp_path: Path, content: str) -> None:
 def test_unknown_vocabulary_lists_the_known() -> None:
     with pytest.raises(FileNotFoundError, match=r"'coco81'.*'coco_panoptic'"):
         read_class_names('coco81')
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    (tmp_path / 'names.txt').write_text('cat\ndog\n', encoding='utf-8-sig')
+    (tmp_path / 'names.json').write_text('["cat", "dog"]', encoding='utf-8-sig')
+    assert read_class_names(tmp_path / 'names.txt') == read_class_names(tmp_path / 'names.json') == ['cat', 'dog']

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from rsc_mm.models.text import CLIPTextEncoder, class_embeddings, load_class_embeddings
+from rsc_mm.models.text import CLIPTextEncoder, class_embeddings, load_class_embeddings, read_class_names
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'data' / 'dump_text_embeddings.py'
 ARCH = {'embed_dim': 8, 'context_length': 24, 'width': 16, 'heads': 2, 'layers': 2}
@@ -43,6 +43,8 @@ def test_names_of_every_kind(tool: ModuleType, tmp_path: Path) -> None:
     (tmp_path / 'names.txt').write_text('red car\ndog\n')
     assert tool.given_names(str(tmp_path / 'names.txt')) == ['red car', 'dog'] == tool.given_names('red car,dog')
     assert len(tool.given_names('coco_panoptic')) == 133
+    panoptic = read_class_names('coco_panoptic')
+    assert tool.given_names(','.join(panoptic)) == panoptic  # longer than a file's name may be
 
 
 def test_bad_ending_is_refused_before_any_work(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ Each embedding is the normalised mean over the prompt set's templates, in float3
 """
 import argparse
 import json
+import os
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -61,7 +62,7 @@ def given_names(names: str) -> list[str]:
     Args:
         names: what the command line says.
     """
-    is_list = ',' in names and not Path(names).is_file()
+    is_list = ',' in names and not os.path.isfile(names)  # Path.is_file fails on a text that is too long for a name
     return read_class_names([name.strip() for name in names.split(',')] if is_list else names)
 
 

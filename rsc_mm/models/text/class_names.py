@@ -34,13 +34,14 @@ def read_class_names(names: str | Path | Sequence[str]) -> list[str]:
         raise FileNotFoundError(f'class names {str(names)!r}: found neither such a file nor such a vocabulary, '
                                 f'expected one of {vocabularies()} or a .txt or .json file')
     if path.suffix == '.txt':
-        return _checked([line.strip() for line in path.read_text().splitlines() if line.strip()], str(path))
+        lines = path.read_text(encoding='utf-8-sig').splitlines()  # with or without a byte order mark
+        return _checked([line.strip() for line in lines if line.strip()], str(path))
     return _checked(_json_names(path), str(path))
 
 
 def _json_names(path: Path) -> list:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
     except ValueError as error:
         raise ValueError(f'class names {path}: cannot be read as json ({error})') from error
     if isinstance(content, dict):
@@ -51,8 +52,8 @@ def _json_names(path: Path) -> list:
 
 
 def _checked(names: list, source: str) -> list[str]:
-    strangers = [name for name in names if not isinstance(name, str) or not name.strip()]
-    if strangers or not names:
-        raise ValueError(f'class names in {source}: found {strangers[:5] or "none"}, expected texts (in json: a list '
+    odd = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if odd or not names:
+        raise ValueError(f'class names in {source}: found {odd[:5] or "none"}, expected texts (in json: a list '
                          "of them, or 'categories' with id and name)")
     return names

@@ -1,6 +1,5 @@
 """Files of class embeddings: ours, CLIPSelf's .npy and F-ViT's .pt."""
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
+
+from rsc_mm.utils.files import replacing
 
 SUFFIXES = ('.safetensors', '.pt', '.npy')
 
@@ -41,8 +42,8 @@ def read_embeddings(path: str | Path) -> tuple[list[str] | None, torch.Tensor]:
     try:
         names, embeddings = readers[path.suffix](path)
     except Exception as error:  # each reader has its own kinds: UnpicklingError, SafetensorError, EOFError ...
-        said = f'{type(error).__name__}: {error}'.splitlines()[0]
-        raise ValueError(f'class embeddings {path}: cannot be read ({said}); expected '
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise ValueError(f'class embeddings {path}: cannot be read ({reason}); expected '
                          f'{readers[path.suffix].__doc__}') from error
     embeddings = unit_rows(embeddings, f'class embeddings {path}')
     if names is not None and len(names) != len(embeddings):
@@ -59,7 +60,8 @@ def write_embeddings(path: str | Path, names: list[str], embeddings: torch.Tenso
         embeddings: (T, D).
 
     Raises:
-        ValueError: another ending, or names that occur twice in a .pt file.
+        OSError: it could not be written.
+        ValueError: another ending, names that occur twice in a .pt file, or values that are not finite.
     """
     path = Path(path)
     embeddings = embeddings.detach().float().cpu().contiguous()
@@ -69,16 +71,16 @@ def write_embeddings(path: str | Path, names: list[str], embeddings: torch.Tenso
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f'class embeddings {path}: found the names {twice} twice, which a .pt file (name -> '
                          'embedding) cannot hold; expected .safetensors or .npy')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Several processes may write the same file: each writes its own and the last one to finish replaces it.
-    part = path.with_name(f'{path.stem}.{os.getpid()}.part{path.suffix}')
-    if path.suffix == '.safetensors':
-        save_file({'embeddings': embeddings}, part, metadata={'names': json.dumps(names)})
-    elif path.suffix == '.pt':
-        torch.save({name: row.clone() for name, row in zip(names, embeddings, strict=True)}, part)
-    else:
-        np.save(part, embeddings.numpy())
-    part.replace(path)
+    if bad := [name for name, row in zip(names, embeddings, strict=True) if not row.isfinite().all()]:
+        raise ValueError(f'class embeddings {path}: found NaN or infinity for {bad[:5]} ({len(bad)} of {len(names)} '
+                         "names), expected finite values; are the text tower's weights whole?")
+    with replacing(path) as part:
+        if path.suffix == '.safetensors':
+            save_file({'embeddings': embeddings}, part, metadata={'names': json.dumps(names)})
+        elif path.suffix == '.pt':
+            torch.save({name: row.clone() for name, row in zip(names, embeddings)}, part)
+        else:
+            np.save(part, embeddings.numpy())
 
 
 def unit_rows(embeddings: torch.Tensor, source: str) -> torch.Tensor:
