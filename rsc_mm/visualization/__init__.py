@@ -1,6 +1,7 @@
-from .affinity import affinity_map, token_at
+from .affinity import affinity_map, colour_range, token_at
 from .class_maps import class_map
-from .clusters import kmeans
+from .clusters import cluster_maps, kmeans
 from .embedding import knn_accuracy, silhouette, tsne
 
-__all__ = ['affinity_map', 'class_map', 'kmeans', 'knn_accuracy', 'silhouette', 'token_at', 'tsne']
+__all__ = ['affinity_map', 'class_map', 'cluster_maps', 'colour_range', 'kmeans', 'knn_accuracy', 'silhouette',
+           'token_at', 'tsne']

@@ -45,3 +45,15 @@ def token_at(point: tuple[float, float], original: tuple[int, int], resized: tup
     box = boxes_to_network(torch.tensor([[x + 0.5, y + 0.5] * 2], dtype=torch.double), original, resized)
     column, row = (box[0, :2] // patch_size).long().tolist()
     return row, column
+
+
+def colour_range(affinity: torch.Tensor, row: int, column: int) -> tuple[float, float]:
+    """Lowest and highest cosine, the query's own left out unless it is the only token.
+
+    Args:
+        affinity: (h, w).
+        row, column: the query.
+    """
+    others = torch.ones_like(affinity, dtype=torch.bool)
+    others[row, column] = affinity.numel() == 1
+    return affinity[others].min().item(), affinity[others].max().item()

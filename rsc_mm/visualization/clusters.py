@@ -36,6 +36,22 @@ def kmeans(tokens: torch.Tensor, clusters: int, seed: int = 0, restarts: int = 4
     return order.argsort()[assigned]
 
 
+def cluster_maps(maps: list[torch.Tensor], clusters: int, seed: int = 0,
+                 together: bool = False) -> list[torch.Tensor]:
+    """The cluster (h, w) of every token.
+
+    Args:
+        maps: dense maps (D, h, w).
+        clusters: number of clusters.
+        seed: of K-means.
+        together: all maps at once.
+    """
+    tokens = [dense.flatten(1).t() for dense in maps]  # (N, D)
+    numbers = (kmeans(torch.cat(tokens), clusters, seed).split([len(t) for t in tokens]) if together
+               else [kmeans(t, clusters, seed) for t in tokens])
+    return [number.view(dense.shape[1:]) for number, dense in zip(numbers, maps)]
+
+
 def plus_plus(tokens: torch.Tensor, clusters: int, generator: torch.Generator) -> torch.Tensor:
     """First centres (clusters, D) by k-means++: far tokens are likelier, by their squared distance.
 

@@ -10,6 +10,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from PIL import Image
 
+from rsc_mm.apis import load_features
+from rsc_mm.apis.analysis.coupling import couple, draw_pairs
+from rsc_mm.apis.analysis.objects import pick
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.evaluation import coupled_cosines
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.refiner_checkpoint import tower_identity
@@ -27,7 +31,6 @@ Tool = Callable[..., dict]
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, shapes_root: Path) -> Tool:
     """Reads a tool without running it and gives its names."""
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'analysis'))
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv('SHAPES_ROOT', str(shapes_root))
     MMLogger.get_current_instance()  # keeps the stream it is made with: not one that `capsys` closes
@@ -39,7 +42,7 @@ def run(load: Tool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """Runs a tool with a command line and gives what it printed."""
     def call(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
-        load(name)['main']()
+        run_tool(load(name)['main'])
         return capsys.readouterr().out
     return call
 
@@ -92,27 +95,27 @@ class PatchMeans:
         return list(torch.nn.functional.avg_pool2d(images, 8).chunk(count, dim=3))
 
 
-def test_coupling_without_context_mixing_is_one(load):
+def test_coupling_without_context_mixing_is_one():
     a, b = torch.rand(2, 3, 3, 32, 32, generator=torch.manual_seed(0))
-    coupled, alone = load('coupling_ratio')['couple'](PatchMeans(), a, b)
+    coupled, alone = couple(PatchMeans(), a, b)
     assert torch.equal(coupled, alone)
 
 
 def test_coupling_of_a_tower_reads_the_halves_of_the_joint_image(load):
     config = Config.fromfile(CONFIG)
-    features = load('features')['load_features'](config, CLIP)
+    features = load_features(config, CLIP)
     a, b = torch.randn(2, 2, 3, 64, 64, generator=torch.manual_seed(0))
     tower = features.tower
     with torch.no_grad():
         joint = tower.encode_dense(torch.cat([a, b], dim=3))
         expected = coupled_cosines(*(x.flatten(2).mT for x in (joint[..., :8], joint[..., 8:], tower.encode_dense(a),
                                                                tower.encode_dense(b))))
-        found = load('coupling_ratio')['couple'](features, a, b)
+        found = couple(features, a, b)
     torch.testing.assert_close(found, expected)
 
 
 def test_coupling_of_a_refiner_reads_the_boxes_of_the_joint_image(run, load, refiner_checkpoint, tmp_path):
-    features = load('features')['load_features'](Config.fromfile(REFINER), refiner_checkpoint)
+    features = load_features(Config.fromfile(REFINER), refiner_checkpoint)
     model, images = build_refiner_trainer(), torch.randn(2, 3, 64, 128, generator=torch.manual_seed(0))
     boxes = [torch.tensor([[64., 0, 128, 64]])] * 2
     with torch.no_grad():
@@ -123,14 +126,13 @@ def test_coupling_of_a_refiner_reads_the_boxes_of_the_joint_image(run, load, ref
     assert json.loads((tmp_path / 'cr.json').read_text())['coupling_ratio_of_means'] > 0
 
 
-def test_pairs_are_of_different_images_and_repeat_by_seed(load):
-    draw = load('coupling_ratio')['draw_pairs']
-    pairs = draw(5, 400, seed=1)
+def test_pairs_are_of_different_images_and_repeat_by_seed():
+    pairs = draw_pairs(5, 400, seed=1)
     assert {i for i, _ in pairs} == {j for _, j in pairs} == set(range(5))
     assert all(i != j for i, j in pairs) and len(set(pairs)) == 20
-    assert pairs == draw(5, 400, seed=1) != draw(5, 400, seed=2)
-    with pytest.raises(SystemExit, match='found 3 pairs of 1 images, expected at least 1 pair of 2 images'):
-        draw(1, 3, 0)
+    assert pairs == draw_pairs(5, 400, seed=1) != draw_pairs(5, 400, seed=2)
+    with pytest.raises(ValueError, match='found 3 pairs of 1 images, expected at least 1 pair of 2 images'):
+        draw_pairs(1, 3, 0)
 
 
 def test_aggregation_prints_a_row_for_each_number_of_contexts(run, tmp_path):
@@ -179,10 +181,9 @@ def test_tsne_prints_the_numbers_of_the_features(run, tmp_path, monkeypatch):
     assert size(tmp_path / 'tsne.png') == (400, 440)
 
 
-def test_tsne_categories(load, run):
-    room = {3: 2, 5: 1}
-    pick = load('tsne_objects')['pick']
-    assert pick([3, 4, 5, 5, 3], room) == [0, 2, 4] and pick([3, 5], room) == [] and room == {3: 0, 5: 0}
+def test_tsne_categories(run):
+    wanted = {3: 2, 5: 1}
+    assert pick([3, 4, 5, 5, 3], wanted) == [0, 2, 4] and pick([3, 5], wanted) == [] and wanted == {3: 0, 5: 0}
     with pytest.raises(SystemExit, match=r"--categories: found \['unicorn'\], expected names of \["):
         run('tsne_objects', '--config', CONFIG, '--checkpoints', CLIP, '--categories', 'star', 'unicorn')
 
@@ -198,7 +199,7 @@ def test_retrieval_of_the_tiny_tower(run, tmp_path):
 
 
 def test_retrieval_needs_enough_images_and_crops(run):
-    with pytest.raises(ValueError, match='found 5 in the other images, expected at least 49'):
+    with pytest.raises(SystemExit, match='found 5 in the other images, expected at least 49'):
         run('retrieval', CONFIG, CLIP)
     with pytest.raises(SystemExit, match='with crop_size None, expected a tower and the side of its crops'):
         run('retrieval', CONFIG, CLIP, '--cfg-options', 'model.data_preprocessor.crop_size=None')

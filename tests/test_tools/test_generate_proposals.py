@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rsc_mm.apis import command_line, proposals
 from rsc_mm.datasets import ProposalRegions, RegionDataset
 from tests.test_tools.common import REPOSITORY, run_tool
 
@@ -24,7 +25,7 @@ SMALL = ['model.backbone.depth=18', 'model.neck.in_channels=[64,128,256,512]', '
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The tool as a module; it imports the one beside it."""
+    """The tool as a module."""
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(sys, 'argv', [])  # put back in the end
     monkeypatch.syspath_prepend(REPOSITORY / 'tools' / 'data')
@@ -33,8 +34,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    for name in ('generate_region_text', 'prepare_ov_coco'):
-        sys.modules.pop(name, None)
+    sys.modules.pop('prepare_ov_coco', None)
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +61,7 @@ def run(tool: ModuleType, weights: Path, root: Path, out: Path, *options: str, s
     sys.argv = ['generate_proposals.py', CONFIG, str(weights), str(out), '--ann-file',
                 str(root / 'annotations' / f'instances_{split}.json'), '--img-prefix', str(root / split),
                 '--batch-size', '2', '--workers', '0', *options, '--cfg-options', *SMALL]
-    tool.main()
+    command_line.run_tool(tool.main)
     return json.loads(out.read_text())
 
 
@@ -97,7 +97,7 @@ def test_more_boxes_begin_with_the_fewer(tool, weights, shapes_root, tmp_path):
 
 def test_goes_on_after_an_interruption(tool, weights, shapes_root, tmp_path, monkeypatch, capsys):
     whole = run(tool, weights, shapes_root, tmp_path / 'whole.json', '--top-k', '5')
-    calls, propose = [], tool.propose
+    calls, propose = [], proposals.propose
 
     def killed(model, batch, *limits):
         calls.append([sample.img_id for sample in batch['data_samples']])
@@ -105,7 +105,7 @@ def test_goes_on_after_an_interruption(tool, weights, shapes_root, tmp_path, mon
             raise KeyboardInterrupt
         return propose(model, batch, *limits)
 
-    monkeypatch.setattr(tool, 'propose', killed)
+    monkeypatch.setattr(proposals, 'propose', killed)
     out = tmp_path / 'out.json'
     with pytest.raises(KeyboardInterrupt):
         run(tool, weights, shapes_root, out, '--top-k', '5')
@@ -118,13 +118,13 @@ def test_goes_on_after_an_interruption(tool, weights, shapes_root, tmp_path, mon
     assert len(calls) == 4 and 'is there already' in capsys.readouterr().out
 
 
-def test_best_boxes_by_hand(tool):
+def test_best_boxes_by_hand():
     from mmengine.structures import InstanceData
     prediction = InstanceData(bboxes=torch.tensor([[0, 0, 4, 4], [1, 2, 11.126, 22], [5, 5, 5, 9], [2, 2, 3, 3.]]),
                               scores=torch.tensor([0.5, 0.9, 0.8, 0.1]))
-    assert tool.best_boxes(prediction, 5, 0.2) == ([[1, 2, 10.13, 20], [0, 0, 4, 4]], [0.9, 0.5])
-    assert tool.best_boxes(prediction, 1, 0.) == ([[1, 2, 10.13, 20]], [0.9])
-    assert tool.best_boxes(prediction[:0], 5, 0.) == ([], [])
+    assert proposals.best_boxes(prediction, 5, 0.2) == ([[1, 2, 10.13, 20], [0, 0, 4, 4]], [0.9, 0.5])
+    assert proposals.best_boxes(prediction, 1, 0.) == ([[1, 2, 10.13, 20]], [0.9])
+    assert proposals.best_boxes(prediction[:0], 5, 0.) == ([], [])
 
 
 def test_other_weights_are_refused(tool, weights, shapes_root, tmp_path):

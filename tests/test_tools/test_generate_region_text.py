@@ -10,6 +10,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from rsc_mm.apis.command_line import run_tool
+from rsc_mm.apis.region_text import Matcher
 from rsc_mm.datasets import RegionDataset
 from rsc_mm.models.region_preprocessor import CLIP_MEAN, CLIP_STD
 from rsc_mm.models.text import CLIPTextEncoder, class_embeddings, read_class_names
@@ -69,7 +71,7 @@ def run(tool: ModuleType, config: Path, *options: str, out: str = 'out.json') ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', ['tool', str(config), out, '--prompts', 'single', '--workers', '0',
                                     '--batch-size', '1', *options])
-        tool.main()
+        run_tool(tool.main)
     return json.loads(Path(out).read_text())
 
 
@@ -130,7 +132,7 @@ def test_nouns_from_captions(tool: ModuleType, config: Path) -> None:
 def test_interrupted_and_repeated_is_the_same_file(tool: ModuleType, config: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tool, config, '--nouns', 'nouns.txt', out='whole.json')
-    calls, match = [], tool.Matcher.__call__
+    calls, match = [], Matcher.__call__
 
     def killed(self: object, batch: dict) -> list:
         calls.append([sample.img_id for sample in batch['data_samples']])
@@ -138,7 +140,7 @@ def test_interrupted_and_repeated_is_the_same_file(tool: ModuleType, config: Pat
             raise KeyboardInterrupt
         return list(match(self, batch))
 
-    monkeypatch.setattr(tool.Matcher, '__call__', killed)
+    monkeypatch.setattr(Matcher, '__call__', killed)
     with pytest.raises(KeyboardInterrupt):
         run(tool, config, '--nouns', 'nouns.txt')
     with Path('out.json.part').open('a') as file:

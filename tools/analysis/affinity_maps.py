@@ -16,20 +16,22 @@ import argparse
 from pathlib import Path
 
 import torch
-from common import build_preprocessor, load_config, parser, whole_image
-from features import compared_checkpoints, load_several
-from pictures import plt, save_figure, show_map
 
-from rsc_mm.visualization import affinity_map, token_at
+from rsc_mm.apis import load_config
+from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
+from rsc_mm.apis.evaluation_data import build_preprocessor, whole_image
+from rsc_mm.apis.features import load_several
+from rsc_mm.visualization import affinity_map, colour_range, token_at
+from rsc_mm.visualization.figures import panels, save_figure, show_map
 
 
 def parse_args() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    arguments.add_argument('image', help='image file')
-    compared_checkpoints(arguments)
-    arguments.add_argument('--points', nargs='+', required=True, type=point, metavar='X,Y', help='in image pixels')
-    arguments.add_argument('--out', type=Path, default=Path('work_dirs/analysis/affinity.png'), help='the picture')
-    return arguments.parse_args()
+    parser = tool_parser(__doc__)
+    parser.add_argument('image', help='image file')
+    compared_checkpoints(parser)
+    parser.add_argument('--points', nargs='+', required=True, type=point, metavar='X,Y', help='in image pixels')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/analysis/affinity.png'), help='the picture')
+    return parser.parse_args()
 
 
 def point(text: str) -> tuple[float, float]:
@@ -57,11 +59,11 @@ def main() -> None:
         queries = [token_at(p, image.shape[1:], resized, preprocessor.patch_size) for p in args.points]
     except ValueError as error:
         raise SystemExit(f'--points, {args.image}: {error}') from None
-    affinities = {name: [affinity_map(dense, *query) for query in queries] for name, dense in (
-        (name, features.parts(network)[0][0].cpu()) for name, features in load_several(args).items())}
+    towers = load_several(args.config, args.checkpoints, args.names, args.cfg_options)
+    maps = {name: features.parts(network)[0][0].cpu() for name, features in towers.items()}  # (D, h, w)
+    affinities = {name: [affinity_map(dense, *query) for query in queries] for name, dense in maps.items()}
     cell = image.shape[2] / resized[1] * preprocessor.patch_size
-    figure, axes = plt.subplots(len(queries), 1 + len(affinities), squeeze=False,
-                                figsize=(2.6 * (1 + len(affinities)), 2.9 * len(queries)))
+    figure, axes = panels(len(queries), 1 + len(affinities), (2.6, 2.9))
     for i, (row, query) in enumerate(zip(axes, queries)):
         row[0].imshow(image.permute(1, 2, 0).numpy())
         for axis, (name, maps) in zip(row[1:], affinities.items()):
@@ -73,20 +75,8 @@ def main() -> None:
             axis.plot(*args.points[i], 'o', color='red', markeredgecolor='white', markersize=6)
             axis.set(xticks=[], yticks=[])
     figure.tight_layout()
-    save_figure(figure, args.out)
-
-
-def colour_range(affinity: torch.Tensor, row: int, column: int) -> tuple[float, float]:
-    """Lowest and highest cosine, the query's own left out unless it is the only token.
-
-    Args:
-        affinity: (h, w).
-        row, column: the query.
-    """
-    others = torch.ones_like(affinity, dtype=torch.bool)
-    others[row, column] = affinity.numel() == 1
-    return affinity[others].min().item(), affinity[others].max().item()
+    print(f'wrote {save_figure(figure, args.out)}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -20,93 +20,31 @@ a RefinerTrainer (CHECKPOINT: what stage 1 saved; the regions are A and B, and t
 test_dataloader or val_dataloader gives the images.
 """
 import argparse
-import json
 from pathlib import Path
 
-import numpy as np
-import torch
-from common import build_preprocessor, evaluation_dataset, load_config, parser, square_images
-from features import load_features
-from tqdm import tqdm
-
-from rsc_mm.evaluation.coupling_ratio import coupled_cosines, summarise_coupling
+from rsc_mm.apis.analysis.coupling import measure_coupling
+from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.utils.tables import write_json
 
 
 def parse_args() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    arguments.add_argument('config', help='configuration of a tower or of a Refiner')
-    arguments.add_argument('checkpoint', help="weights: a file, or 'open_clip::MODEL/TAG'")
-    arguments.add_argument('--pairs', type=int, default=200, help='pairs of images; default 200')
-    arguments.add_argument('--batch-size', type=int, default=10, help='pairs at a time; default 10')
-    arguments.add_argument('--seed', type=int, default=0, help='of the drawn pairs; default 0')
-    arguments.add_argument('--out', type=Path, metavar='JSON', help='where the figures go as well')
-    return arguments.parse_args()
+    parser = tool_parser(__doc__)
+    parser.add_argument('config', help='configuration of a tower or of a Refiner')
+    parser.add_argument('checkpoint', help="weights: a file, or 'open_clip::MODEL/TAG'")
+    parser.add_argument('--pairs', type=int, default=200, help='pairs of images; default 200')
+    parser.add_argument('--batch-size', type=int, default=10, help='pairs at a time; default 10')
+    parser.add_argument('--seed', type=int, default=0, help='of the drawn pairs; default 0')
+    parser.add_argument('--out', type=Path, metavar='JSON', help='where the figures go as well')
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    figures = measure(args.config, args.checkpoint, args.pairs, args.seed, args.batch_size, args.cfg_options)
+    figures = measure_coupling(args.config, args.checkpoint, args.pairs, args.seed, args.batch_size, args.cfg_options)
     print('\n'.join(f'{name:30s} {value:.4f}' for name, value in figures.items()))
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(figures, indent=1))
-
-
-@torch.no_grad()
-def measure(config: str, checkpoint: str, pairs: int = 200, seed: int = 0, batch_size: int = 10,
-            options: dict | None = None) -> dict[str, float]:
-    """The coupling of a tower or of a Refiner.
-
-    Args:
-        config: configuration file.
-        checkpoint: weights.
-        pairs: number P of pairs of images.
-        seed: of the drawn pairs.
-        batch_size: pairs at a time.
-        options: overrides of the configuration.
-
-    Returns:
-        See `summarise_coupling`.
-    """
-    cfg = load_config(config, options)
-    features, preprocessor = load_features(cfg, checkpoint), build_preprocessor(cfg)
-    paths = evaluation_dataset(cfg).table.img_paths
-    drawn = [(paths[i], paths[j]) for i, j in draw_pairs(len(paths), pairs, seed)]
-    parts = [couple(features, *(square_images(side, preprocessor) for side in zip(*drawn[first:first + batch_size])))
-             for first in tqdm(range(0, pairs, batch_size), disable=None)]
-    return summarise_coupling(*(torch.cat(column) for column in zip(*parts)))
-
-
-def couple(features: object, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Numerators and denominators (P, N) of eq. 15.
-
-    Args:
-        features: `TowerFeatures`, `RefinerFeatures`, or another with their ``parts``.
-        a: images (P, 3, S, S).
-        b: images (P, 3, S, S).
-    """
-    maps = [*features.parts(torch.cat([a, b], dim=3), 2), *features.parts(a), *features.parts(b)]
-    return coupled_cosines(*(dense.flatten(2).mT for dense in maps))
-
-
-def draw_pairs(images: int, pairs: int, seed: int) -> list[tuple[int, int]]:
-    """Pairs of two different images, each pair independent of the others.
-
-    Args:
-        images: number of images.
-        pairs: number of pairs.
-        seed: of the draw.
-
-    Raises:
-        SystemExit: there are fewer than two images, or no pair is asked for.
-    """
-    if images < 2 or pairs < 1:
-        raise SystemExit(f'--pairs: found {pairs} pairs of {images} images, expected at least 1 pair of 2 images')
-    rng = np.random.default_rng(seed)
-    first = rng.integers(images, size=pairs)
-    second = (first + rng.integers(1, images, size=pairs)) % images
-    return list(zip(first.tolist(), second.tolist()))
+        write_json(args.out, figures)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

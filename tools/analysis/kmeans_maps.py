@@ -16,22 +16,24 @@ import argparse
 from pathlib import Path
 
 import torch
-from common import build_preprocessor, load_config, parser, whole_image
-from features import compared_checkpoints, load_several
-from pictures import class_colours, plt, save_figure, show_map
 
-from rsc_mm.visualization import kmeans
+from rsc_mm.apis import load_config
+from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
+from rsc_mm.apis.evaluation_data import build_preprocessor, whole_image
+from rsc_mm.apis.features import load_several
+from rsc_mm.visualization import cluster_maps
+from rsc_mm.visualization.figures import class_colours, panels, save_figure, show_map
 
 
 def parse_args() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    arguments.add_argument('images', nargs='+', help='image files')
-    compared_checkpoints(arguments)
-    arguments.add_argument('--clusters', type=int, default=6, help='number of clusters; default 6')
-    arguments.add_argument('--together', action='store_true', help='cluster the tokens of all images at once')
-    arguments.add_argument('--seed', type=int, default=0, help='of K-means; default 0')
-    arguments.add_argument('--out', type=Path, default=Path('work_dirs/analysis/kmeans.png'), help='the picture')
-    return arguments.parse_args()
+    parser = tool_parser(__doc__)
+    parser.add_argument('images', nargs='+', help='image files')
+    compared_checkpoints(parser)
+    parser.add_argument('--clusters', type=int, default=6, help='number of clusters; default 6')
+    parser.add_argument('--together', action='store_true', help='cluster the tokens of all images at once')
+    parser.add_argument('--seed', type=int, default=0, help='of K-means; default 0')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/analysis/kmeans.png'), help='the picture')
+    return parser.parse_args()
 
 
 @torch.no_grad()
@@ -39,12 +41,12 @@ def main() -> None:
     args = parse_args()
     preprocessor = build_preprocessor(load_config(args.config[0], args.cfg_options), layout='rectangle')
     pictures = [whole_image(path, preprocessor) for path in args.images]
+    towers = load_several(args.config, args.checkpoints, args.names, args.cfg_options)
     columns = {}
-    for name, features in load_several(args).items():
+    for name, features in towers.items():
         maps = [features.parts(network)[0][0].cpu() for _, network, _ in pictures]
-        columns[name] = cluster(maps, args.clusters, args.seed, args.together)
-    figure, axes = plt.subplots(len(pictures), 1 + len(columns), squeeze=False,
-                                figsize=(2.6 * (1 + len(columns)), 2.8 * len(pictures)))
+        columns[name] = cluster_maps(maps, args.clusters, args.seed, args.together)
+    figure, axes = panels(len(pictures), 1 + len(columns), (2.6, 2.8))
     for i, (row, (image, _, resized)) in enumerate(zip(axes, pictures)):
         row[0].imshow(image.permute(1, 2, 0).numpy())
         scale = image.shape[2] / resized[1] * preprocessor.patch_size
@@ -55,23 +57,8 @@ def main() -> None:
         for axis in row:
             axis.set(xticks=[], yticks=[])
     figure.tight_layout()
-    save_figure(figure, args.out)
-
-
-def cluster(maps: list[torch.Tensor], clusters: int, seed: int, together: bool) -> list[torch.Tensor]:
-    """The cluster (h, w) of every token.
-
-    Args:
-        maps: dense maps (D, h, w).
-        clusters: number of clusters.
-        seed: of K-means.
-        together: all maps at once.
-    """
-    tokens = [dense.flatten(1).t() for dense in maps]  # (N, D)
-    numbers = (kmeans(torch.cat(tokens), clusters, seed).split([len(t) for t in tokens]) if together
-               else [kmeans(t, clusters, seed) for t in tokens])
-    return [number.view(dense.shape[1:]) for number, dense in zip(numbers, maps)]
+    print(f'wrote {save_figure(figure, args.out)}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,25 +1,38 @@
-"""Pictures of the analysis tools."""
+"""Figures of maps by matplotlib; nothing here opens a window or changes matplotlib's settings."""
 from pathlib import Path
 
-import matplotlib
+import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402  the backend is chosen first
+from matplotlib.figure import Figure
 
 
-def save_figure(figure: plt.Figure, out: Path) -> None:
-    """Write a picture and say where.
+def panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """A figure with a grid of axes (rows, columns).
+
+    Args:
+        rows, columns: number of axes.
+        size: width and height of one of them, in inches.
+    """
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save_figure(figure: Figure, out: Path) -> Path:
+    """Write a picture; folders are made.
 
     Args:
         figure: matplotlib's figure.
         out: file; its ending chooses the format.
+
+    Returns:
+        The file.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=100)
-    plt.close(figure)
-    print(f'wrote {out}')
+    return out
 
 
 def class_colours(count: int) -> ListedColormap:
@@ -28,12 +41,12 @@ def class_colours(count: int) -> ListedColormap:
     Args:
         count: number of colours.
     """
-    few = plt.get_cmap('tab20').colors
-    colours = few[:count] if count <= len(few) else plt.get_cmap('nipy_spectral', count)(range(count))
+    few = colormaps['tab20'].colors
+    colours = few[:count] if count <= len(few) else colormaps['nipy_spectral'].resampled(count)(range(count))
     return ListedColormap(colours).with_extremes(bad='0.85')
 
 
-def show_map(axis: plt.Axes, grid: torch.Tensor, shape: tuple[int, int], cell: float, **options: object) -> None:
+def show_map(axis: Axes, grid: torch.Tensor, shape: tuple[int, int], cell: float, **options: object) -> None:
     """A map of tokens in the pixels of the image file, without what lies in the padding.
 
     Args:

@@ -1,41 +1,15 @@
-"""What the analysis tools share: the command line, images and tables."""
-import argparse
+"""Images, regions and preprocessing of a configuration's evaluation."""
 from collections.abc import Iterable, Iterator
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from tqdm import tqdm
 
-import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.datasets import RegionDataset, RegionSample, region_collate
 from rsc_mm.datasets.image_io import read_image
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.regions import resized_shape
-
-
-def parser(description: str) -> argparse.ArgumentParser:
-    """A command line with the description as it stands and --cfg-options.
-
-    Args:
-        description: the tool's docstring.
-    """
-    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override fields of the configuration, e.g. data_root=/data/coco')
-    return result
-
-
-def load_config(path: str, options: dict | None = None) -> Config:
-    """A configuration with overrides.
-
-    Args:
-        path: configuration file.
-        options: of --cfg-options.
-    """
-    config = Config.fromfile(path)
-    config.merge_from_dict(options or {})
-    return config
 
 
 def build_preprocessor(config: Config, **changes: object) -> torch.nn.Module:
@@ -57,11 +31,11 @@ def evaluation_dataset(config: Config, **regions: object) -> RegionDataset:
         regions: fields of the region source to replace.
 
     Raises:
-        SystemExit: the configuration has none.
+        ValueError: the configuration has none.
     """
     loader = config.get('test_dataloader') or config.get('val_dataloader')
     if not loader:
-        raise SystemExit(f'{config.filename}: found neither test_dataloader nor val_dataloader, expected a '
+        raise ValueError(f'{config.filename}: found neither test_dataloader nor val_dataloader, expected a '
                          'configuration with a dataset to evaluate on')
     dataset = dict(loader.dataset)
     return DATASETS.build({**dataset, 'regions': {**dataset['regions'], **regions}})
@@ -118,13 +92,3 @@ def batches(dataset: RegionDataset, indices: Iterable[int], size: int) -> Iterat
     indices = list(indices)
     for first in tqdm(range(0, len(indices), size), disable=None):
         yield region_collate([dataset[int(i)] for i in indices[first:first + size]])
-
-
-def format_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table.
-
-    Args:
-        header: names of the columns.
-        rows: cells.
-    """
-    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [header, ['---'] * len(header), *rows])

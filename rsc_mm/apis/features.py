@@ -1,14 +1,15 @@
-"""What the analysis tools evaluate: the dense map of a tower, or the refined map of a Refiner."""
-import argparse
+"""What is looked into: the dense map of a tower, or the refined map of a Refiner."""
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from common import load_config
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import region_tokens
+
+from .config import load_config
 
 Maps = list[torch.Tensor]
 
@@ -97,31 +98,24 @@ def load_features(config: Config, checkpoint: str) -> TowerFeatures | RefinerFea
     return FEATURES.get(config.model.type, TowerFeatures)(config, checkpoint, get_device())
 
 
-def compared_checkpoints(arguments: argparse.ArgumentParser) -> None:
-    """Add --config, --checkpoints and --names, which `load_several` reads.
+def load_several(configs: Sequence[str], checkpoints: Sequence[str], names: Sequence[str] | None = None,
+                 options: dict | None = None) -> dict[str, TowerFeatures | RefinerFeatures]:
+    """The features of several checkpoints by name.
 
     Args:
-        arguments: changed in place.
-    """
-    arguments.add_argument('--config', nargs='+', required=True, help='configuration: one for all or one for each')
-    arguments.add_argument('--checkpoints', nargs='+', required=True, help='weights of the towers, or of Refiners')
-    arguments.add_argument('--names', nargs='+', help='a title for each checkpoint; default: the file names')
-
-
-def load_several(args: argparse.Namespace) -> dict[str, TowerFeatures | RefinerFeatures]:
-    """The features of each checkpoint by its name in the picture.
-
-    Args:
-        args: ``config``: one file, or one for each of ``checkpoints``; ``names``: as many, or None.
+        configs: one configuration file, or one for each checkpoint.
+        checkpoints: weights of towers or of Refiners.
+        names: one for each checkpoint; default: the file names without ending.
+        options: overrides of the configurations.
 
     Raises:
-        SystemExit: the lengths do not fit, or a name stands twice.
+        ValueError: the lengths do not fit, or a name stands twice.
     """
-    count = len(args.checkpoints)
-    configs = args.config * count if len(args.config) == 1 else args.config
-    names = args.names or [Path(path).stem for path in args.checkpoints]
-    if len(configs) != count or len(names) != count or len(set(names)) != count:
-        raise SystemExit(f'--checkpoints: found {count} files, {len(args.config)} of --config and the names {names}, '
+    count = len(checkpoints)
+    paths = list(configs) * count if len(configs) == 1 else list(configs)
+    names = list(names or [Path(path).stem for path in checkpoints])
+    if len(paths) != count or len(names) != count or len(set(names)) != count:
+        raise ValueError(f'--checkpoints: found {count} files, {len(configs)} of --config and the names {names}, '
                          'expected one --config or one for each checkpoint, and a different name for each (--names)')
-    return {name: load_features(load_config(path, args.cfg_options), checkpoint)
-            for name, path, checkpoint in zip(names, configs, args.checkpoints)}
+    return {name: load_features(load_config(path, options), checkpoint)
+            for name, path, checkpoint in zip(names, paths, checkpoints)}

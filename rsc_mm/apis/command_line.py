@@ -1,0 +1,51 @@
+"""What the command lines of the tools share."""
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+PACKAGE = str(Path(__file__).parents[1])
+
+
+def tool_parser(description: str) -> argparse.ArgumentParser:
+    """A command line with the description as it stands and --cfg-options.
+
+    Args:
+        description: the tool's docstring.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override fields of the configuration, e.g. data_root=/data/coco')
+    return parser
+
+
+def compared_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Add --config, --checkpoints and --names, which `rsc_mm.apis.features.load_several` reads.
+
+    Args:
+        parser: changed in place.
+    """
+    parser.add_argument('--config', nargs='+', required=True, help='configuration: one for all or one for each')
+    parser.add_argument('--checkpoints', nargs='+', required=True, help='weights of the towers, or of Refiners')
+    parser.add_argument('--names', nargs='+', help='a title for each checkpoint; default: the file names')
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a tool; an error about its input ends in its message and exit status 1, not in a traceback.
+
+    Errors about the input are the ValueError, OSError and ImportError that this package raises itself. Any other error,
+    and these from elsewhere, keep their traceback.
+
+    Args:
+        main: the tool.
+    """
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames[-1].filename.startswith(PACKAGE):
+            sys.exit(str(error))
+        raise
