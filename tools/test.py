@@ -8,12 +8,12 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-from train import load_config
 
 import rsc_mm  # noqa: F401  registers every component
+from rsc_mm.apis import load_runner_config
+from rsc_mm.apis.evaluation import evaluate
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,43 +29,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    config = load_config(args)
-    # A tower is a part of its model; a model in mmdet's or mmseg's scope is in its checkpoint as a whole.
-    metrics = (test_tower if config.default_scope == 'rsc_mm' else test_whole)(config, args.checkpoint)
+    config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    metrics = evaluate(config, args.checkpoint)
     if is_main_process():
         Path(config.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=1))
-
-
-def test_tower(config: Config, checkpoint: str) -> dict[str, float]:
-    """Metrics of a CLIP tower (or a Refiner) in its model.
-
-    Args:
-        config: the configuration.
-        checkpoint: weights of the tower, see `load_clip_checkpoint`.
-    """
-    if config.model.type == 'RefinerTrainer':
-        part = config.model.refiner
-    else:  # the tower without what trains it
-        config.model = dict(type='RegionEncoder', backbone=config.model.backbone,
-                            data_preprocessor=config.model.data_preprocessor)
-        part = config.model.backbone
-    part.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
-    runner = Runner.from_cfg(config)
-    getattr(runner.model, 'module', runner.model).init_weights()
-    return runner.test()
-
-
-def test_whole(config: Config, checkpoint: str) -> dict[str, float]:
-    """Metrics of a model whose checkpoint holds all of it; missing and unknown keys are an error.
-
-    Args:
-        config: the configuration.
-        checkpoint: what training saved.
-    """
-    config.model.backbone.init_cfg = None
-    runner = Runner.from_cfg(config)
-    runner.load_checkpoint(checkpoint, strict=True)
-    return runner.test()
 
 
 if __name__ == '__main__':

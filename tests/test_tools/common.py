@@ -9,11 +9,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def load_tool(name: str) -> ModuleType:
-    """A tool as a module, by its path below tools/ without ending; tools of its folder can be imported by it."""
+    """A tool as a module, by its path below tools/ without ending."""
     path = REPOSITORY / 'tools' / f'{name}.py'
-    for folder in (str(REPOSITORY / 'tools'), str(path.parent)):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickling look their module up

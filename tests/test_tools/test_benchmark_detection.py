@@ -6,15 +6,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from rsc_mm.apis.benchmarks import detection, distillation
 from tests.test_models.test_detectors.tiny import tiny_config
 from tests.test_tools.common import REPOSITORY, load_tool
 
 STAGES = ['tower', 'neck', 'rpn_head', 'roi_head', 'total']
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('benchmarks/detection')
 
 
 @pytest.fixture
@@ -38,21 +34,21 @@ def ann_file(tmp_path):
     return path
 
 
-def test_images_stand_for_equal_parts_of_the_file(tool, ann_file):
-    assert tool.real_shapes(ann_file, 9) == [(40, width) for width in range(90, 0, -10)]
-    assert tool.real_shapes(ann_file, 3) == [(40, 80), (40, 50), (40, 20)]
-    assert tool.real_shapes(ann_file, 1) == [(40, 50)]
-    with pytest.raises(SystemExit, match='found 9 images, expected at least 10'):
-        tool.real_shapes(ann_file, 10)
-    with pytest.raises(SystemExit, match='nowhere.json: no such file'):
-        tool.real_shapes(ann_file.with_name('nowhere.json'), 1)
+def test_images_stand_for_equal_parts_of_the_file(ann_file):
+    assert detection.real_shapes(ann_file, 9) == [(40, width) for width in range(90, 0, -10)]
+    assert detection.real_shapes(ann_file, 3) == [(40, 80), (40, 50), (40, 20)]
+    assert detection.real_shapes(ann_file, 1) == [(40, 50)]
+    with pytest.raises(ValueError, match='found 9 images, expected at least 10'):
+        detection.real_shapes(ann_file, 10)
+    with pytest.raises(ValueError, match='nowhere.json: no such file'):
+        detection.real_shapes(ann_file.with_name('nowhere.json'), 1)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
-def test_rows_of_two_layouts(tool, config, dtype):
+def test_rows_of_two_layouts(config, dtype):
     shapes = [(48, 96), (64, 32)]
-    cases = [tool.Case(str(config), dtype, layout, None, shapes, None) for layout in ('square', 'rectangle')]
-    rows = tool.measure(cases, rounds=2)
+    cases = [detection.Case(str(config), dtype, layout, None, shapes, None) for layout in ('square', 'rectangle')]
+    rows = detection.measure(cases, rounds=2)
     assert [(row['layout'], row['stage']) for row in rows] == [
         (layout, stage) for layout in ('square', 'rectangle') for stage in STAGES]
     assert all((row['config'], row['dtype'], row['size']) == ('tiny', dtype, 96) for row in rows)
@@ -69,8 +65,8 @@ def test_rows_of_two_layouts(tool, config, dtype):
     assert rectangle[1]['gflops'] == pytest.approx(square[1]['gflops'] * 2 / 3)
 
 
-def test_layouts_pad_and_share_weights(tool, config):
-    square, rectangle = (tool.Case(str(config), 'float32', layout, 128, [(60, 120)], 7)
+def test_layouts_pad_and_share_weights(config):
+    square, rectangle = (detection.Case(str(config), 'float32', layout, 128, [(60, 120)], 7)
                          for layout in ('square', 'rectangle'))
     for case, shape in ((square, (128, 128)), (rectangle, (64, 128))):
         data = case.model.data_preprocessor(case.images[0], False)
@@ -83,8 +79,8 @@ def test_layouts_pad_and_share_weights(tool, config):
     assert not square.model.training
 
 
-def test_times_are_medians_over_rounds_and_means_over_images(tool, config):
-    case = tool.Case(str(config), 'float32', 'square', None, [(48, 96), (96, 48)], None)
+def test_times_are_medians_over_rounds_and_means_over_images(config):
+    case = detection.Case(str(config), 'float32', 'square', None, [(48, 96), (96, 48)], None)
     for stage in STAGES:
         case.flops[0, stage], case.flops[1, stage] = [2e9], [4e9]
         case.seconds[0, stage], case.seconds[1, stage] = [1., 9., 2.], [4., 3., 20.]
@@ -93,24 +89,23 @@ def test_times_are_medians_over_rounds_and_means_over_images(tool, config):
     assert (rows['tower']['seconds'], rows['tower']['gflops'], rows['tower']['share']) == (3, 3, 0.25)
 
 
-def test_command_line(tool, config, ann_file, monkeypatch, capsys):
+def test_command_line(config, ann_file, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['', str(config), '--ann-file', str(ann_file), '--images', '2', '--rounds', '1',
                                       '--cpu-time', '--json', str(config.with_name('rows.json'))])
-    tool.main()
+    load_tool('benchmarks/detection').main()
     rows = json.loads(config.with_name('rows.json').read_text())
     printed = capsys.readouterr().out.splitlines()
     assert len(rows) == 10 and len(printed) == 12 and printed[0].endswith('(40, 70) (40, 30)')
     assert printed[1].split() == ['config', 'dtype', 'layout', 'size', 'stage', 'seconds', 'gflops', 'share', 'ratio']
 
 
-def test_sizes_and_models_it_cannot_take(tool, config):
-    with pytest.raises(SystemExit, match='found 100, expected a multiple of 32'):
-        tool.Case(str(config), 'float32', 'square', 100, [(48, 96)], None)
-    with pytest.raises(SystemExit, match="expected 'rsc_mm.FViT'; training steps .* tools/benchmarks/distillation.py"):
-        tool.Case(str(REPOSITORY / 'configs/shapes/clipself_grid.py'), 'float32', 'square', None, [(48, 96)], None)
+def test_sizes_and_models_it_cannot_take(config):
+    with pytest.raises(ValueError, match='found 100, expected a multiple of 32'):
+        detection.Case(str(config), 'float32', 'square', 100, [(48, 96)], None)
+    with pytest.raises(ValueError, match="expected 'rsc_mm.FViT'; training steps .* tools/benchmarks/distillation.py"):
+        detection.Case(str(REPOSITORY / 'configs/shapes/clipself_grid.py'), 'float32', 'square', None, [(48, 96)], None)
 
 
-def test_the_other_tool_names_this_one(tool, config):
-    from benchmark import Case
-    with pytest.raises(SystemExit, match='tiny.py: found a detector, expected a distillation configuration'):
-        Case(str(config), 'float32', 'square', None, None)
+def test_the_other_tool_names_this_one(config):
+    with pytest.raises(ValueError, match='tiny.py: found a detector, expected a distillation configuration'):
+        distillation.Case(str(config), 'float32', 'square', None, distillation.Batch())

@@ -12,6 +12,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 import rsc_mm.models.detectors  # noqa: F401  registers the detectors
+from rsc_mm.apis.analysis.class_agnostic import measure_class_agnostic
+from rsc_mm.apis.evaluation import evaluate_whole
 from rsc_mm.models.text import read_embeddings
 from tests.test_models.test_detectors.test_reference_checkpoint import reference_keys
 from tests.test_tools.common import REPOSITORY, load_tool
@@ -25,7 +27,6 @@ def root(shapes_root, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, DefaultScope.overwrite_default_scope('mmdet'):
         patch.setenv('SHAPES_ROOT', str(shapes_root))
         patch.chdir(REPOSITORY)
-        patch.syspath_prepend(str(REPOSITORY / 'tools'))
         yield
 
 
@@ -70,28 +71,26 @@ def test_a_resumed_run_ends_with_the_same_weights(runs):
 
 def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
     config = configure(tmp_path, **{'test_evaluator.outfile_prefix': f'{tmp_path}/found'})
-    metrics = load_tool('test').test_whole(config, str(trained))
+    metrics = evaluate_whole(config, str(trained))
     assert {'coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'} <= metrics.keys()
     assert all(-1 <= value <= 1 for value in metrics.values()) and json.dumps(metrics)
     truth = COCO(str(shapes_root / 'annotations' / 'instances_val.json'))
     assert len(truth.loadRes(str(tmp_path / 'found.bbox.json')).anns) > 0
 
 
-def test_class_agnostic_scores_are_those_of_any_object(trained, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools' / 'analysis'))
-    measure = load_tool('analysis/class_agnostic_ap').measure
+def test_class_agnostic_scores_are_those_of_any_object(trained, tmp_path):
     options = {
         'experiment_name': 'agnostic', 'visualizer.name': 'agnostic',
         'test_evaluator.outfile_prefix': str(tmp_path / 'r'), 'model.test_cfg.rcnn.score_thr': 0.,
         'model.test_cfg.rcnn.max_per_img': 10000}
-    metrics = measure(CONFIG, str(trained), str(tmp_path), options)
+    metrics = measure_class_agnostic(CONFIG, str(trained), str(tmp_path), options)
     assert {'coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'} <= set(metrics)
     classes_of = {}
     for row in json.loads((tmp_path / 'r.bbox.json').read_text()):
         classes_of.setdefault((row['image_id'], row['score'], *row['bbox']), set()).add(row['category_id'])
     assert all(len(classes) == 10 for classes in classes_of.values())  # every box as every class, with one score
-    with pytest.raises(SystemExit, match="'model.roi_head.bbox_head.type': found None, expected 'rsc_mm.FViTBBoxHead'"):
-        measure('configs/shapes/clipself_grid.py', str(trained), str(tmp_path))
+    with pytest.raises(ValueError, match="'model.roi_head.bbox_head.type': found None, expected 'rsc_mm.FViTBBoxHead'"):
+        measure_class_agnostic('configs/shapes/clipself_grid.py', str(trained), str(tmp_path))
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(trained, tmp_path):
@@ -99,7 +98,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(trained, tmp_path):
     weights.pop('neck.up2.bias')
     torch.save({'state_dict': weights}, tmp_path / 'other.pth')
     with pytest.raises(RuntimeError, match='neck.up2.bias'):
-        load_tool('test').test_whole(configure(tmp_path), str(tmp_path / 'other.pth'))
+        evaluate_whole(configure(tmp_path), str(tmp_path / 'other.pth'))
 
 
 def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkeypatch, capsys):

@@ -3,19 +3,17 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.test_tools.common import REPOSITORY
+from rsc_mm.apis import shapes_experiments
+from rsc_mm.apis.shapes_report import draw_pictures, write_report
+from tests.test_tools.common import REPOSITORY, load_tool
 
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 
 
-@pytest.fixture
-def tools(monkeypatch, shapes_root):
-    monkeypatch.syspath_prepend(str(REPOSITORY / 'tools'))
+@pytest.fixture(autouse=True)
+def repository(monkeypatch, shapes_root):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv('SHAPES_ROOT', str(shapes_root))
-    import quickstart
-    from benchmarks import shapes_table
-    return quickstart, shapes_table
 
 
 def metrics(boxes: float) -> dict[str, float]:
@@ -23,36 +21,36 @@ def metrics(boxes: float) -> dict[str, float]:
                 stuff_crops_top1=64., coupling_ratio=boxes / 10, coupling_ratio_of_means=1.5)
 
 
-def test_report_tells_the_share_of_the_distance(tools):
-    text = tools[0].write_report('R-SC-CLIPSelf', metrics(10.), metrics(70.), 90.)
+def test_report_tells_the_share_of_the_distance():
+    text = write_report('R-SC-CLIPSelf', metrics(10.), metrics(70.), 90.)
     assert '| boxes | 10.0 | 70.0 | 85.0 |' in text
     assert '| CR, eq. 15 | 1.00 | 7.00 |  |' in text
     assert 'shrank by 80 %' in text and '1.5 minutes' in text
 
 
-def test_table_gives_mean_and_deviation_over_seeds(tools):
-    text = tools[1].format_table(metrics(10.), {'CLIPSelf (grid)': [metrics(20.), metrics(22.), metrics(24.)]})
+def test_table_gives_mean_and_deviation_over_seeds():
+    text = shapes_experiments.format_table(metrics(10.), {'CLIPSelf (grid)': [metrics(20.), metrics(22.), metrics(24.)]})
     assert '| original | 10.0 | 12.0 | 25.0 | 1.00 | 1.50 |' in text
     assert '| CLIPSelf (grid) | 22.0 ± 2.0 | 12.0 ± 0.0 | 25.0 ± 0.0 | 2.20 ± 0.20 | 1.50 ± 0.00 |' in text
     assert "| original's image crops (upper bound) | 85.0 |  | 64.0 |  |  |" in text
 
 
-def test_pictures(tools, tmp_path):
-    tools[0].draw_pictures(CLIP, tmp_path / 'pictures.png', count=2)
+def test_pictures(tmp_path):
+    draw_pictures(CLIP, tmp_path / 'pictures.png', count=2)
     with Image.open(tmp_path / 'pictures.png') as picture:
         width, height = picture.size
     assert width > 300 and height > 600
 
 
-def test_evaluation_is_kept(tools, tmp_path, monkeypatch):
-    evaluation = tools[1].Run(tools[1].EVALUATION)
-    first = tools[1].evaluate(evaluation, CLIP, tmp_path)
+def test_evaluation_is_kept(tmp_path, monkeypatch):
+    evaluation = shapes_experiments.Run(shapes_experiments.EVALUATION)
+    first = shapes_experiments.evaluate(evaluation, CLIP, tmp_path)
     assert first['coupling_ratio_of_means'] > 1
     monkeypatch.setattr(sys, 'executable', '/bin/false')
-    assert tools[1].evaluate(evaluation, CLIP, tmp_path) == first
+    assert shapes_experiments.evaluate(evaluation, CLIP, tmp_path) == first
 
 
-def test_a_refiner_is_trained_once_and_handed_to_stage_two(tools, tmp_path, monkeypatch):
+def test_a_refiner_is_trained_once_and_handed_to_stage_two(tmp_path, monkeypatch):
     commands = []
 
     def record(command: list[str], threads: int | None = None) -> None:
@@ -63,30 +61,30 @@ def test_a_refiner_is_trained_once_and_handed_to_stage_two(tools, tmp_path, monk
         for name in ('metrics.json', 'coupling.json'):
             (place / name).write_text('{}')
 
-    monkeypatch.setattr(tools[1], 'run', record)
-    methods = tools[1].METHODS
+    monkeypatch.setattr(shapes_experiments, 'run', record)
+    methods = shapes_experiments.METHODS
     runs = [(methods['R-SC-CLIPSelf'], 3), (methods['R-SC-V'], 3), (methods['Refiner'], 3)]
     for place in ('r_sc_clipself_3', 'r_sc_v_3', 'refiner_3'):
         (tmp_path / place / 'val').mkdir(parents=True)
         (tmp_path / place / 'val' / 'coupling.json').write_text('{}')
-    tools[1].distil_all(runs, tmp_path, 'val', jobs=1)
+    shapes_experiments.distil_all(runs, tmp_path, 'val', jobs=1)
     trained = [command[2] for command in commands if command[1] == 'tools/train.py']
     assert trained == [methods[name].config for name in ('Refiner', 'R-SC-CLIPSelf', 'R-SC-V')]
     stage_two = next(command for command in commands if command[2] == methods['R-SC-V'].config)
     assert f"model.refiner.init_cfg.checkpoint={tmp_path / 'refiner_3' / 'refiner.pth'}" in stage_two
     evaluated = [command[2:4] for command in commands if command[1] == 'tools/test.py']
-    assert evaluated == [[tools[1].EVALUATION, 'iter_9.pth']] * 2 + [
+    assert evaluated == [[shapes_experiments.EVALUATION, 'iter_9.pth']] * 2 + [
         [methods['Refiner'].config, str(tmp_path / 'refiner_3' / 'refiner.pth')]]
 
 
-def test_every_ablation_is_a_run_of_its_own(tools):
-    import shapes_ablations
+def test_every_ablation_is_a_run_of_its_own():
+    shapes_ablations = load_tool('benchmarks/shapes_ablations')
     names = [run.name for run in shapes_ablations.ABLATIONS.values()]
     assert len(set(names)) == len(names)
     late = shapes_ablations.ABLATIONS['Late']
     assert 'model.refiner.late=True' in late.options and 'model.refiner.late=True' in late.refiner.options
 
 
-def test_a_failing_step_stops_with_its_command(tools):
+def test_a_failing_step_stops_with_its_command():
     with pytest.raises(SystemExit, match='ended with status 2; the same command goes on from here'):
-        tools[1].run([sys.executable, 'tools/train.py'])
+        shapes_experiments.run([sys.executable, 'tools/train.py'])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rsc_mm.utils.checkpoint import load_clip_checkpoint, read_checkpoint
-from tests.test_tools.common import REPOSITORY, load_tool, run_tool
+from tests.test_tools.common import REPOSITORY, run_tool
 
 COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
@@ -80,7 +80,8 @@ def test_benchmark_takes_every_kind_of_training():
 
 def test_benchmark_counts_the_fused_attention_of_a_cpu():
     from torch.nn.attention import SDPBackend, sdpa_kernel
-    step_flops = load_tool('benchmarks/distillation').step_flops
+
+    from rsc_mm.apis.benchmarks.distillation import step_flops
 
     class Model(torch.nn.Module):
         def forward(self, x: torch.Tensor, mode: str) -> dict[str, torch.Tensor]:

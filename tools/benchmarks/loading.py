@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Images/s of our loader (decode, resize, crop, normalise) beside a PIL pipeline that does the same work, on one core.
 
 usage: OMP_NUM_THREADS=1 python tools/benchmarks/loading.py FOLDER [--image-size 1024] [--crop-size 224] [--repeats 5]
@@ -10,93 +9,12 @@ pass counts. Prints one line of json.
 """
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 
-import torch
-from PIL import Image
-from torchvision.transforms import functional as tv
-
-from rsc_mm.datasets import RegionDataset, region_collate
-from rsc_mm.models.region_preprocessor import CLIP_MEAN, CLIP_STD, RegionPreprocessor
+from rsc_mm.apis.benchmarks.loading import benchmark_loader
+from rsc_mm.apis.command_line import run_tool
 
 
-def pil_tensor(image: Image.Image, size: int, centred: bool) -> torch.Tensor:
-    """Longest side to ``size``, black padding, normalised, all through PIL and torchvision.
-
-    Args:
-        image: RGB image.
-        size: side of the square in pixels.
-        centred: pads around the centre instead of right and below.
-
-    Returns:
-        (3, size, size).
-    """
-    scale = size / max(image.size)
-    width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    left, top = ((size - width) // 2, (size - height) // 2) if centred else (0, 0)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    image = tv.pad(image, [left, top, size - width - left, size - height - top])
-    return tv.normalize(tv.to_tensor(image), CLIP_MEAN, CLIP_STD)
-
-
-def pil_item(path: str, crop_boxes: torch.Tensor, image_size: int, crop_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """One image (3, S, S) and its crops (K, 3, s, s) by PIL.
-
-    Args:
-        path: image file.
-        crop_boxes: (K, 4) in original pixels.
-        image_size: S.
-        crop_size: s.
-    """
-    image = Image.open(path).convert('RGB')
-    crops = [pil_tensor(image.crop(box), crop_size, True) for box in crop_boxes.tolist()]
-    return pil_tensor(image, image_size, False), torch.stack(crops)
-
-
-def seconds(function: Callable[[int], object], n: int) -> float:
-    """Wall time of one pass over n items."""
-    start = time.perf_counter()
-    for i in range(n):
-        function(i)
-    return time.perf_counter() - start
-
-
-def benchmark_loader(folder: str, image_size: int = 1024, crop_size: int = 224, repeats: int = 5) -> dict[str, float]:
-    """Images/s of both pipelines on one core and their ratio.
-
-    Args:
-        folder: images.
-        image_size: longest side of the images in pixels.
-        crop_size: side of the crops in pixels.
-        repeats: passes over the folder; the median counts.
-
-    Returns:
-        ``images``, ``crops_per_image``, ``tensor_images_per_s``, ``pil_images_per_s``, ``ratio``.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    dataset = RegionDataset({'type': 'GridRegions'}, img_prefix=folder)
-    preprocessor = RegionPreprocessor(image_size, crop_size, patch_size=1)
-    # The draw of item i is always the same, so both cut the same boxes; PIL gets them for free.
-    samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
-    passes = {
-        'tensor': lambda i: preprocessor(region_collate([dataset[i]])),
-        'pil': lambda i: pil_item(samples[i].img_path, samples[i].crop_boxes, image_size, crop_size),
-    }
-    times = {name: [] for name in passes}
-    for _ in range(repeats + 1):
-        for name, function in passes.items():
-            times[name].append(seconds(function, len(dataset)))
-    torch.set_num_threads(threads)
-    speed = {name: len(dataset) / statistics.median(values[1:]) for name, values in times.items()}
-    return {'images': len(dataset), 'crops_per_image': sum(len(s.boxes) for s in samples) / len(samples),
-            'tensor_images_per_s': speed['tensor'], 'pil_images_per_s': speed['pil'],
-            'ratio': speed['tensor'] / speed['pil']}
-
-
-if __name__ == '__main__':
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder')
     parser.add_argument('--image-size', type=int, default=1024)
@@ -104,3 +22,7 @@ if __name__ == '__main__':
     parser.add_argument('--repeats', type=int, default=5)
     args = parser.parse_args()
     print(json.dumps(benchmark_loader(args.folder, args.image_size, args.crop_size, args.repeats)))
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from shapes_table import CLIP, EVALUATION, Run, distil_all, evaluate, format_table, prepare
+from rsc_mm.apis.shapes_experiments import CLIP, EVALUATION, Run, distil_all, evaluate, format_table, prepare
 
 SCENES = Path('data/shapes/annotations/proposals_train_half.json')
 SHORT = ('train_cfg.max_epochs=1', f'train_dataloader.dataset.ann_file=annotations/{SCENES.name}')
