@@ -48,7 +48,6 @@ def root(shapes_root):
     with pytest.MonkeyPatch.context() as patch, DefaultScope.overwrite_default_scope('mmdet'):
         patch.setenv('SHAPES_ROOT', str(shapes_root))
         patch.chdir(REPOSITORY)
-        patch.syspath_prepend(str(REPOSITORY / 'tools'))
         yield
 
 

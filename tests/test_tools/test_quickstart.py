@@ -29,7 +29,8 @@ def test_report_tells_the_share_of_the_distance():
 
 
 def test_table_gives_mean_and_deviation_over_seeds():
-    text = shapes_experiments.format_table(metrics(10.), {'CLIPSelf (grid)': [metrics(20.), metrics(22.), metrics(24.)]})
+    seeds = [metrics(20.), metrics(22.), metrics(24.)]
+    text = shapes_experiments.format_table(metrics(10.), {'CLIPSelf (grid)': seeds})
     assert '| original | 10.0 | 12.0 | 25.0 | 1.00 | 1.50 |' in text
     assert '| CLIPSelf (grid) | 22.0 ± 2.0 | 12.0 ± 0.0 | 25.0 ± 0.0 | 2.20 ± 0.20 | 1.50 ± 0.00 |' in text
     assert "| original's image crops (upper bound) | 85.0 |  | 64.0 |  |  |" in text
