@@ -2,7 +2,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import Pool
@@ -60,8 +60,14 @@ def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: in
 
     Raises:
         FileExistsError: The folder holds something else, or Shapes of another seed, version or size.
+        OSError: It could not be written; what was written is removed.
+        ValueError: A number is out of its range.
     """
     out, counts = Path(out), dict(SPLITS if counts is None else counts)
+    for name, number, least in [*((split, images, 0) for split, images in counts.items()), ('seed', seed, 0),
+                                ('processes', processes, 1)]:
+        if number < least:
+            raise ValueError(f'{name}: found {number}, expected at least {least} (make_shapes.py: --{name})')
     signature = dict(version=VERSION, seed=seed, counts=counts)
     if _is_complete(out, signature):
         report(f'{out}: complete (seed {seed}, {sum(counts.values())} images), nothing to do')
@@ -70,15 +76,24 @@ def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: in
     if partial.exists():
         report(f'{partial}: left by an interrupted run, removed')
         shutil.rmtree(partial)
-    (partial / 'annotations').mkdir(parents=True)
-    for split, number in counts.items():
-        entries = _write_images(partial, split, number, seed, processes, report)
-        _write_annotations(partial / 'annotations', split, entries)
-    _write_json(partial / MARKER, signature)
-    if out.is_dir():
-        out.rmdir()  # empty, checked above
-    partial.rename(out)
+    try:
+        _write_world(partial, signature, processes, report)
+        if out.is_dir():
+            out.rmdir()  # empty, checked above
+        partial.rename(out)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(error.errno, f'{out}: could not be written: found "{error.strerror}", expected a folder that may '
+                      'be written to, with room for the images; nothing was left') from error
     return True
+
+
+def _write_world(root: Path, signature: dict, processes: int, report: Callable[[str], None]) -> None:
+    (root / 'annotations').mkdir(parents=True)
+    for split, number in signature['counts'].items():
+        entries = _write_images(root, split, number, signature['seed'], processes, report)
+        _write_annotations(root / 'annotations', split, entries)
+    _write_json(root / MARKER, signature)
 
 
 def _is_complete(out: Path, signature: dict) -> bool:
@@ -115,8 +130,7 @@ def _write_one(job: tuple[Path, str, int, int]) -> ImageEntry:
     scene = draw_scene(rng)
     height, width = scene.image.shape[:2]
     image = dict(id=place * ID_STEP + index + 1, file_name=f'{index + 1:06d}.jpg', height=height, width=width)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-    cv2.imwrite(str(root / split / image['file_name']), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), quality)
+    _write_image(root / split / image['file_name'], scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
     segments, instances = _segments(scene, root / f'panoptic_{split}' / f'{index + 1:06d}.png')
     captions = [describe(scene, coloured=True), describe(scene, coloured=False)]
     return ImageEntry(image, segments, instances, captions, draw_proposals(scene, rng))
@@ -137,9 +151,15 @@ def _segments(scene: Scene, path: Path) -> tuple[list[dict], list[dict]]:
             encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
             encoded['counts'] = encoded['counts'].decode()
             instances.append(dict(segment, segmentation=encoded))
-    # Panoptic pngs hold R + 256 G + 256^2 B; cv2 writes BGR.
-    cv2.imwrite(str(path), np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=2).astype(np.uint8))
+    # Panoptic pngs hold R + 256 G + 256^2 B.
+    _write_image(path, np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=2).astype(np.uint8))
     return segments, instances
+
+
+def _write_image(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
+    """Writes RGB pixels (H, W, 3); not by cv2.imwrite, which says nothing of a full disk."""
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    path.write_bytes(data)
 
 
 def mask_box(mask: np.ndarray) -> list[int]:

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 from pathlib import Path
@@ -274,6 +275,29 @@ def test_interrupted_run_leaves_no_data_set_and_starts_anew(
     write_shapes(out, COUNTS, seed=5, processes=1, report=lines.append)
     assert 'interrupted' in lines[0] and not (tmp_path / 'world.partial').exists()
     assert files(out) == files(world)
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(counts=dict(train=-5, val=1, dev=0)), r'train: found -5, expected at least 0 .*--train'),
+    (dict(processes=0), r'processes: found 0, expected at least 1 .*--processes'),
+    (dict(seed=-1), r'seed: found -1, expected at least 0 .*--seed')])
+def test_numbers_out_of_range_are_refused(tmp_path: Path, change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_shapes(tmp_path / 'world', **{**dict(counts=COUNTS, seed=5), **change}, report=quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == '000002.png':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return write(path, data)
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match='world: could not be written: found "No space left on device", expected a fold'):
+        write_shapes(tmp_path / 'world', dict(train=2, val=0, dev=0), processes=1, report=quiet)
+    assert not list(tmp_path.iterdir())
 
 
 def test_default_splits_keep_a_tuning_split_apart() -> None:

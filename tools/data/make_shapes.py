@@ -28,7 +28,7 @@ def main() -> None:
     counts = {split: getattr(args, split) for split in SPLITS}
     try:
         written = write_shapes(args.out, counts, args.seed, args.processes, partial(print, flush=True))
-    except FileExistsError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     if written:
         print(f'wrote {sum(counts.values())} images to {args.out} in {time.time() - start:.0f} s')
