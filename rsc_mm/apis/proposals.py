@@ -14,8 +14,8 @@ from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from rsc_mm.datasets.annotations import RegionTable
 from rsc_mm.datasets.open_vocabulary import write_annotations
+from rsc_mm.datasets.region_table import RegionTable
 from rsc_mm.utils.part_file import PartFile, add_batches
 
 from .config import load_config

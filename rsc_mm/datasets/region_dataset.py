@@ -10,8 +10,10 @@ from torch.utils.data import Dataset
 
 from rsc_mm.registry import DATASETS, TASK_UTILS
 
-from .annotations import RegionTable, keep_images, list_images, load_coco, merge_tables
+from .annotations import below, list_images
 from .image_io import BadImageError, check_shape, image_shape, read_image
+from .packed_annotations import load_packed
+from .region_table import RegionTable, keep_images, merge_tables
 from .samplers import Draw
 from .structures import RegionSample
 
@@ -39,14 +41,17 @@ class RegionDataset(Dataset):
         img_prefix: folder of the images below ``data_root``.
         seg_prefix: folder of the panoptic pngs below ``data_root``; default: ``ann_file`` without '.json'.
         max_bad_images: number of bad images to skip, in each process of a distributed run, before training stops.
+        cache_dir: folder of the packed copies of large annotation files, see `load_packed`.
 
     Raises:
         FileNotFoundError, ValueError: a file or folder is missing or breaks its format.
     """
 
     def __init__(self, regions: Any, ann_file: str | list[str | None] | None = None, data_root: str | list[str] = '',
-                 img_prefix: str | list[str] = '', seg_prefix: str | None = None, max_bad_images: int = 0) -> None:
+                 img_prefix: str | list[str] = '', seg_prefix: str | None = None, max_bad_images: int = 0,
+                 cache_dir: str | None = None) -> None:
         self.regions = _build_source(regions)
+        self.cache_dir = cache_dir
         self.max_bad_images = max_bad_images
         roots = _one_per_root(data_root=data_root, ann_file=ann_file, img_prefix=img_prefix)
         self.table = merge_tables([self._load_root(*root, seg_prefix) for root in roots])
@@ -120,7 +125,7 @@ class RegionDataset(Dataset):
             return list_images(image_root)
         path = str(Path(data_root, ann_file))
         segmentation_root = path.removesuffix('.json') if seg_prefix is None else str(Path(data_root, seg_prefix))
-        return load_coco(path, image_root, self.regions.needs, segmentation_root)
+        return below(load_packed(path, self.regions.needs, self.cache_dir), image_root, segmentation_root)
 
     def _leave_out_unannotated(self) -> None:
         keep = np.diff(self.table.first) > 0

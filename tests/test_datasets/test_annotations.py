@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsc_mm.datasets.annotations import list_images, load_coco, merge_tables
+from rsc_mm.datasets.annotations import list_images, load_coco
+from rsc_mm.datasets.region_table import merge_tables
 
 from .toy import coco, panoptic_root, save_image, write_json
 

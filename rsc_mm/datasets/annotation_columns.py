@@ -1,0 +1,196 @@
+"""Lists of a COCO-style json to columns, some thousand entries at a time; an error names the entry."""
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+_CHUNK = 1 << 14  # entries that are Python objects at the same time
+
+
+class Codes:
+    """Ids as numbers in the order in which they appear, since they are looked up only when the whole file is read.
+
+    Attributes:
+        numbers: one for each entry.
+        number_of: id -> number.
+    """
+
+    def __init__(self) -> None:
+        self.numbers = array('i')
+        self.number_of: dict[int | str, int] = {}
+
+    def extend(self, ids: list[int | str]) -> None:
+        """Adds entries.
+
+        Args:
+            ids: one for each.
+        """
+        for entry in dict.fromkeys(ids):
+            self.number_of.setdefault(entry, len(self.number_of))
+        self.numbers.extend(map(self.number_of.__getitem__, ids))
+
+    def resolve(self, place: dict[int | str, int], where: str, field: str, key: str) -> np.ndarray:
+        """The place of every entry's id (R,) int32.
+
+        Args:
+            place: of every id that is allowed.
+            where: file and list of the entries, for the message.
+            field: of the entries that holds the id.
+            key: the list that the ids refer to.
+
+        Raises:
+            ValueError: an id is not allowed.
+        """
+        numbers = np.frombuffer(self.numbers, np.int32) if len(self.numbers) else np.zeros(0, np.int32)
+        for entry, number in self.number_of.items():
+            if entry not in place:
+                raise ValueError(f'{where}[{np.argmax(numbers == number)}].{field}: found {entry!r}, expected an id of '
+                                 f"the {len(place)} entries of '{key}'")
+        return np.array([place[entry] for entry in self.number_of], np.int32)[numbers]
+
+
+class ImageColumns:
+    """The list ``images``.
+
+    Args:
+        path: json file, for messages.
+        entries: of the list, read to its end.
+
+    Attributes:
+        ids, names: one for each of the n images; names are relative.
+        shapes: (n, 2) height and width, -1 where unknown.
+
+    Raises:
+        ValueError: an entry lacks a key.
+    """
+
+    def __init__(self, path: str, entries: Iterator[dict]) -> None:
+        self.ids: list[int | str] = []
+        self.names: list[str] = []
+        shapes = []
+        for start, images in chunks(entries):
+            self.ids += column(images, 'id', f'{path}: images', start)
+            self.names += [_file_name(image, path) for image in images]
+            shapes += [(image.get('height', -1), image.get('width', -1)) for image in images]
+        self.shapes = np.array(shapes, np.int64).reshape(-1, 2)  # (n, 2)
+
+
+class RegionColumns:
+    """The list ``annotations``, or the segments in it.
+
+    Args:
+        path: json file, for messages.
+        needs: keys to read of every annotation, of 'bbox', 'category_id', 'segments_info'.
+        entries: of the list, read to its end.
+
+    Attributes:
+        where: file and list of the regions, for messages.
+        owners: image of every annotation.
+        counts: regions of every annotation.
+        names: panoptic png of every annotation.
+        boxes: numbers of all boxes, four each.
+        categories, segment_ids: of every region.
+
+    Raises:
+        ValueError: an entry lacks a key, or a box is none.
+    """
+
+    def __init__(self, path: str, needs: tuple[str, ...], entries: Iterator[dict]) -> None:
+        self.path = path
+        self.segmented = 'segments_info' in needs
+        self.labelled = 'category_id' in needs
+        self.where = f'{path}: segments_info' if self.segmented else f'{path}: annotations'
+        self.owners, self.categories = Codes(), Codes()
+        self.names: list[str] = []
+        self.counts, self.boxes, self.segment_ids = array('i'), array('d'), array('q')
+        for start, rows in chunks(entries):
+            self.owners.extend(column(rows, 'image_id', f'{path}: annotations', start))
+            self._read_regions(self._segments(rows, start) if self.segmented else rows)
+
+    def __len__(self) -> int:
+        return len(self.boxes) // 4
+
+    def _segments(self, rows: list[dict], start: int) -> list[dict]:
+        where = f'{self.path}: annotations'
+        self.names += column(rows, 'file_name', where, start)
+        segments = column(rows, 'segments_info', where, start)
+        self.counts.extend(map(len, segments))
+        return [info for infos in segments for info in infos]
+
+    def _read_regions(self, rows: list[dict]) -> None:
+        start = len(self)
+        self.boxes.frombytes(boxes(rows, self.where, start).tobytes())
+        if self.labelled:
+            self.categories.extend(column(rows, 'category_id', self.where, start))
+        if self.segmented:
+            self.segment_ids.extend(row.get('id', -1) for row in rows)
+
+
+def chunks(entries: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
+    """Some thousand entries at a time, with the position of the first.
+
+    Args:
+        entries: any number.
+    """
+    entries, start = iter(entries), 0
+    while chunk := list(islice(entries, _CHUNK)):
+        yield start, chunk
+        start += len(chunk)
+
+
+def column(rows: list[dict], key: str, where: str, start: int = 0) -> list:
+    """One value of every entry.
+
+    Args:
+        rows: entries.
+        key: of the value.
+        where: file and list, for the message.
+        start: position of the first entry in the list.
+
+    Raises:
+        ValueError: an entry lacks the key or is no object.
+    """
+    try:
+        return [row[key] for row in rows]
+    except (KeyError, TypeError):
+        i, row = next((i, row) for i, row in enumerate(rows) if not isinstance(row, dict) or key not in row)
+        found = f'the keys {sorted(row)}' if isinstance(row, dict) else repr(row)
+        raise ValueError(f"{where}[{start + i}]: found {found}, expected '{key}'") from None
+
+
+def boxes(rows: list[dict], where: str, start: int = 0) -> np.ndarray:
+    """The boxes (R, 4) float64; one of zero size passes (COCO has a few), the sources' area limits drop it.
+
+    Args:
+        rows: entries with ``bbox``.
+        where: file and list, for the message.
+        start: position of the first entry in the list.
+
+    Raises:
+        ValueError: a box is not [x, y, width, height].
+    """
+    values = column(rows, 'bbox', where, start)
+    try:  # the whole column at once; what is odd about it the slow check says
+        packed = np.array(values)
+        if packed.shape == (len(rows), 4) and packed.dtype.kind in 'if' and np.isfinite(packed).all() \
+                and (packed[:, 2:] >= 0).all():
+            return packed.astype(np.float64)
+    except ValueError:
+        pass
+    for i, box in enumerate(values, start):
+        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
+                and all(map(isfinite, box)) and box[2] >= 0 and box[3] >= 0):
+            raise ValueError(f'{where}[{i}].bbox: found {box}, expected [x, y, width, height] in pixels, width and '
+                             'height not negative')
+    return np.array(values, np.float64).reshape(-1, 4)  # (R, 4)
+
+
+def _file_name(image: dict, path: str) -> str:
+    if 'file_name' in image:
+        return image['file_name']
+    if 'coco_url' in image:
+        return '/'.join(image['coco_url'].split('/')[-2:])
+    raise ValueError(f"{path}: image {image['id']}: found the keys {sorted(image)}, expected 'file_name' or 'coco_url'")
