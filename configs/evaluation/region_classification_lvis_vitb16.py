@@ -8,4 +8,4 @@ test_dataloader = dict(
         ann_file='annotations/lvis_v1_val.json',
         img_prefix='',
         regions=dict(type='InstanceRegions')))
-test_evaluator = dict(class_embeddings=dict(names='{{$COCO_ROOT:data/coco}}/annotations/lvis_v1_val.json'))
+test_evaluator = dict(class_embeddings=dict(names='lvis'))

@@ -12,7 +12,7 @@ classes = 'coco'
 val = dict(
     type='CocoDataset', data_root=root, ann_file='annotations/instances_val2017.json',
     data_prefix=dict(img='val2017/'), test_mode=True, pipeline={{_base_.test_pipeline}})
-metric = dict(type='CocoMetric', ann_file=root + '/annotations/instances_val2017.json', metric='bbox')
+metric = dict(type='rsc_mm.CocoMetric', ann_file=root + '/annotations/instances_val2017.json', metric='bbox')
 model = dict(
     roi_head=dict(
         mask_roi_extractor=None,

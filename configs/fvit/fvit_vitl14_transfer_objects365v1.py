@@ -12,13 +12,14 @@ classes = root + '/annotations/objects365_val.json'
 val = dict(
     type='Objects365V1Dataset', data_root=root, ann_file='annotations/objects365_val.json',
     data_prefix=dict(img='val/'), test_mode=True, pipeline={{_base_.test_pipeline}})
-metric = dict(type='CocoMetric', ann_file=classes, metric='bbox', sort_categories=True)
+metric = dict(type='rsc_mm.CocoMetric', ann_file=classes, metric='bbox', sort_categories=True)
 model = dict(
     roi_head=dict(
         mask_roi_extractor=None,
         mask_head=None,
         bbox_head=dict(
-            classes=classes, base_classes=classes, fixed_temperature=50.0, clip_temperature=120.0, alpha=0.3)))
+            classes=classes, base_classes=classes, class_embeddings=dict(aliases='objects365v1'),
+            fixed_temperature=50.0, clip_temperature=120.0, alpha=0.3)))
 test_dataloader = dict(dataset=dict(_delete_=True, **val))
 test_evaluator = dict(_delete_=True, **metric)
 test_cfg = dict(type='TestLoop')

@@ -7,13 +7,11 @@ _base_ = [
     '../_base_/datasets/ov_coco_896.py',
     '../_base_/detection_runtime.py',
 ]
-classes = [
-    'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
-    'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor']
+classes = 'voc20'  # prompts read 'dining table' for the label 'diningtable'
 val = dict(
     type='VOCDataset', data_root='{{$VOC_ROOT:data/VOCdevkit}}', ann_file='VOC2007/ImageSets/Main/test.txt',
     data_prefix=dict(sub_data_root='VOC2007/'), test_mode=True, pipeline={{_base_.test_pipeline}})
-metric = dict(type='VOCMetric', metric='mAP', iou_thrs=[0.5, 0.75], eval_mode='11points')
+metric = dict(type='rsc_mm.VOCMetric', metric='mAP', iou_thrs=[0.5, 0.75], eval_mode='11points')
 model = dict(
     roi_head=dict(
         mask_roi_extractor=None,

@@ -1,7 +1,8 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from rsc_mm.models.text.vocabulary import class_order_difference, read_categories
+from rsc_mm.datasets.open_vocabulary import read_categories
+from rsc_mm.models.text.vocabulary import class_order_difference
 from rsc_mm.registry import HOOKS
 
 

@@ -9,19 +9,25 @@ from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
 from rsc_mm.datasets.annotations import load_json
-from rsc_mm.datasets.open_vocabulary import FREQUENCIES, check_classes
+from rsc_mm.datasets.open_vocabulary import FREQUENCIES, check_classes, read_categories
 from rsc_mm.registry import METRICS
 
 from .federated_ap import AREAS, federated_ap
 
+# mmdet's LVISV1Dataset corrects a name that the official file misspells (id 655); its labels are the file's anyway.
+MMDET_SPELLING = {'speaker_(stereo_equipment)': 'speaker_(stero_equipment)'}
+
 
 @METRICS.register_module()
 class LVISDetectionMetric(BaseMetric):
-    """LVIS AP, as fractions: mmdet's ``LVISMetric`` under the same names, where its ``lvis`` package does not run.
+    """LVIS AP in percent: mmdet's ``LVISMetric`` under the same names, where its ``lvis`` package does not run.
 
     lvis 0.5.3 uses ``np.float``, which NumPy 1.24 removed, so that mmdet's metric stops after the test. The figures
     are the same (see `federated_ap`), except that the sizes of masks (APs, APm, APl of 'segm') are those of the masks
-    and not of their boxes. OV-COCO's AP50 is mmdet's ``OVCocoMetric``.
+    and not of their boxes. OV-COCO's AP50 is `rsc_mm.evaluation.mmdet_metrics.OVCocoMetric`.
+
+    The classes are compared with the file's categories at the first batch, not after hours of inference; the
+    annotations are read at the end, on the main process alone.
 
     Args:
         ann_file: LVIS v1 json.
@@ -45,6 +51,7 @@ class LVISDetectionMetric(BaseMetric):
             raise ValueError(f"LVISDetectionMetric.metric: found {metric}, expected 'bbox', 'segm' or both")
         self.ann_file = ann_file
         self.per_class = per_class
+        self._checked = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the detections of a batch.
@@ -54,6 +61,12 @@ class LVISDetectionMetric(BaseMetric):
             data_samples: with ``img_id`` and ``pred_instances``: bboxes (N, 4) as (x1, y1, x2, y2) in original pixels,
                 scores (N,), labels (N,), and for 'segm' masks (N, H, W).
         """
+        if not self._checked:
+            classes = [MMDET_SPELLING.get(name, name) for name in self.dataset_meta['classes']]
+            categories = [{**row, 'name': MMDET_SPELLING.get(row['name'], row['name'])}
+                          for row in read_categories(self.ann_file)]
+            check_classes({'categories': categories}, classes)
+            self._checked = True
         for sample in data_samples:
             found = sample['pred_instances']
             boxes = found['bboxes'].double().cpu()
@@ -70,13 +83,15 @@ class LVISDetectionMetric(BaseMetric):
             results: image id and detections.
         """
         content = load_json(self.ann_file)
-        check_classes(content, self.dataset_meta['classes'])
         categories = sorted(content['categories'], key=lambda category: category['id'])
         ids = [category['id'] for category in content['categories']]
         metrics = {}
         for kind in self.metrics:
             ap = federated_ap(content, _rows(results, ids, kind), kind)
-            metrics.update({f'{kind}_{name}': value for name, value in summarise_ap(ap, categories).items()})
+            metrics.update({f'{kind}_{name}': 100 * value for name, value in summarise_ap(ap, categories).items()})
+            absent = [FREQUENCIES[key] for key in FREQUENCIES if np.isnan(metrics[f'{kind}_AP{key}'])]
+            if absent:
+                print_log(f'{kind} AP of {" and ".join(absent)} classes: absent, found no annotation', 'current')
             if self.per_class:
                 print_log(f'{kind} AP by class\n{_table(ap, categories)}', 'current')
         return metrics

@@ -110,8 +110,8 @@ def test_the_loss_falls_on_base_objects(run, coco):
 
 def test_evaluation_prints_base_novel_and_all(run):
     _, _, metrics, log = run
-    for name in ('coco/base_ap50', 'coco/novel_ap50', 'coco/bbox_mAP_50'):
-        assert 0 <= metrics[name] <= 1 and f'{name}: {metrics[name]:.4f}' in log
+    for name in ('coco/base_ap50', 'coco/novel_ap50', 'coco/all_ap50', 'coco/bbox_mAP_50'):
+        assert 0 <= metrics[name] <= 100 and f'{name}: {metrics[name]:.4f}' in log
 
 
 def test_pycocotools_takes_the_results(run, coco):
@@ -122,7 +122,8 @@ def test_pycocotools_takes_the_results(run, coco):
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    assert evaluation.stats[1] == pytest.approx(metrics['coco/bbox_mAP_50'], abs=6e-4)  # mmdet rounds
+    assert evaluation.stats[1] == pytest.approx(metrics['coco/bbox_mAP_50'] / 100, abs=6e-4)  # mmdet rounds
+    assert 100 * evaluation.stats[1] == pytest.approx(metrics['coco/all_ap50'], abs=1e-6)
     assert found.anns and {row['image_id'] for row in found.anns.values()} <= set(truth.imgs)
     for row in found.anns.values():
         (x, y, width, height), image = row['bbox'], truth.imgs[row['image_id']]
@@ -130,9 +131,10 @@ def test_pycocotools_takes_the_results(run, coco):
         assert x + width <= image['width'] + 1e-2 and y + height <= image['height'] + 1e-2
 
 
-@pytest.mark.parametrize('part, expected', [(None, (1, 1)), ('novel_classes', (0, 1)), ('base_classes', (1, 0))])
+@pytest.mark.parametrize('part, expected', [
+    (None, (100, 100)), ('novel_classes', (0, 100)), ('base_classes', (100, 0))])
 def test_the_annotations_as_detections(coco, tmp_path, monkeypatch, part, expected):
-    """All, or those of one part of the classes: AP50 1 where they are given and 0 elsewhere."""
+    """All, or those of one part of the classes: AP50 100 where they are given and 0 elsewhere."""
     monkeypatch.setenv('COCO_ROOT', str(coco))
     with DefaultScope.overwrite_default_scope('mmdet'):
         config = configure(coco, tmp_path)

@@ -143,7 +143,7 @@ def test_metric_reads_detections(tmp_path):
     perfect.process({}, [sample()])
     values = perfect.evaluate(1)
     assert [values[f'lvis/{kind}_{name}'] for kind in ('bbox', 'segm') for name in ('AP', 'APr', 'APf')] == (
-        pytest.approx([1] * 6))
+        pytest.approx([100] * 6))
     assert set(values) == {f'lvis/{kind}_AP{part}' for kind in ('bbox', 'segm')
                            for part in ('', '50', '75', 's', 'm', 'l', 'r', 'c', 'f')}
 
@@ -152,6 +152,25 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match='LVISDetectionMetric.metric: found mask, expected'):
         LVISDetectionMetric('gt.json', 'mask')
     other = metric(tmp_path / 'gt.json', ('bun', 'wok'), metric='bbox')
-    other.process({}, [sample()])
     with pytest.raises(ValueError, match="classes: found 2 classes with 'bun' at label 0, .* with 'wok' there"):
-        other.evaluate(1)
+        other.process({}, [sample()])  # at the first batch
+
+
+@pytest.mark.parametrize('spelling', ['stero', 'stereo'])
+def test_official_spelling(tmp_path, monkeypatch, spelling):
+    """The official file misspells a name that mmdet corrects; its labels are the file's all the same."""
+    content = copy.deepcopy(CONTENT)
+    content['categories'][0]['name'] = f'speaker_({spelling}_equipment)'
+    monkeypatch.setitem(globals(), 'CONTENT', content)
+    found = metric(tmp_path / 'gt.json', ('speaker_(stereo_equipment)', 'bun'), metric='bbox')
+    found.process({}, [sample()])
+    assert found.evaluate(1)['lvis/bbox_AP'] == pytest.approx(100)
+
+
+def test_a_group_without_annotations_is_absent(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('rsc_mm.evaluation.ov_detection.print_log', lambda line, *args: lines.append(line))
+    found = metric(tmp_path / 'gt.json', ('wok', 'bun'), metric='bbox')
+    found.process({}, [sample()])
+    assert np.isnan(found.evaluate(1)['lvis/bbox_APc'])
+    assert lines == ['bbox AP of common classes: absent, found no annotation']

@@ -48,6 +48,25 @@ def test_synonyms_share_a_row(encoder: CLIPTextEncoder) -> None:
     torch.testing.assert_close(whole, encoder.encode(['a photo of a car, auto.']), atol=1e-6, rtol=0)
 
 
+def test_prompts_read_aliases(encoder: CLIPTextEncoder, tmp_path: Path) -> None:
+    names = ['diningtable', 'cat']
+    found = class_embeddings(names, encoder, 'single', tmp_path, aliases={'diningtable': 'dining table', 'dog': 'wolf'})
+    torch.testing.assert_close(found, encoder.encode(['a photo of a dining table.', 'a photo of a cat.']), atol=1e-6,
+                               rtol=0)
+    assert not torch.allclose(found[0], class_embeddings(names, encoder, 'single', tmp_path)[0])  # another cached file
+    assert [read_embeddings(path)[0] for path in tmp_path.iterdir()] == [names] * 2  # labels stay
+
+
+@pytest.mark.parametrize('fields', [{'names': 'voc20'}, {'aliases': 'voc20'}, {'aliases': {'tvmonitor': 'tv monitor'}}])
+def test_configs_take_aliases(checkpoint: str, encoder: CLIPTextEncoder, tmp_path: Path, fields: dict) -> None:
+    encoder_fields = dict(arch=ARCH, checkpoint=checkpoint)
+    spec = {'text_encoder': encoder_fields, 'prompts': 'single', 'cache_dir': tmp_path, **fields}
+    found = load_class_embeddings(spec, ['tvmonitor'])
+    torch.testing.assert_close(found, encoder.encode(['a photo of a tv monitor.']), atol=1e-6, rtol=0)
+    raw = load_class_embeddings({**spec, 'aliases': None}, ['tvmonitor'])
+    torch.testing.assert_close(raw, encoder.encode(['a photo of a tvmonitor.']), atol=1e-6, rtol=0)
+
+
 def test_cache_is_used_and_keyed(encoder: CLIPTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = class_embeddings(NAMES, encoder, 'single', tmp_path)
     class_embeddings(NAMES[:2], encoder, 'single', tmp_path)

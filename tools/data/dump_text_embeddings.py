@@ -19,6 +19,7 @@ from rsc_mm.models.text import (
     PROMPTS,
     CLIPTextEncoder,
     class_embeddings,
+    read_aliases,
     read_class_names,
     vocabularies,
     write_embeddings,
@@ -51,7 +52,8 @@ def main() -> None:
     names = given_names(args.names) + ['background'] * args.background
     arch = json.loads(args.arch) if args.arch.startswith('{') else args.arch
     encoder = CLIPTextEncoder(arch, args.checkpoint).to(get_device())
-    embeddings = class_embeddings(names, encoder, args.prompts, synonyms=args.synonyms)
+    aliases = None if is_list(args.names) else read_aliases(args.names)
+    embeddings = class_embeddings(names, encoder, args.prompts, synonyms=args.synonyms, aliases=aliases)
     write_embeddings(args.out, names, embeddings)
     print(f'wrote {args.out}: {len(names)} names, size {embeddings.shape[1]}')
 
@@ -62,8 +64,16 @@ def given_names(names: str) -> list[str]:
     Args:
         names: what the command line says.
     """
-    is_list = ',' in names and not os.path.isfile(names)  # Path.is_file fails on a text that is too long for a name
-    return read_class_names([name.strip() for name in names.split(',')] if is_list else names)
+    return read_class_names([name.strip() for name in names.split(',')] if is_list(names) else names)
+
+
+def is_list(names: str) -> bool:
+    """Whether the names themselves are given, with commas between.
+
+    Args:
+        names: what the command line says.
+    """
+    return ',' in names and not os.path.isfile(names)  # Path.is_file fails on a text that is too long for a name
 
 
 if __name__ == '__main__':

@@ -67,5 +67,5 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='OVCocoMetric', ann_file=data_root + '/annotations/instances_val2017_ov.json', metric='bbox')
+    type='rsc_mm.OVCocoMetric', ann_file=data_root + '/annotations/instances_val2017_ov.json', metric='bbox')
 test_evaluator = val_evaluator

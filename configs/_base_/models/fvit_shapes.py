@@ -3,7 +3,6 @@
 _base_ = 'fvit_vitb16.py'
 sync_bn = None  # for CPUs: PyTorch's SyncBatchNorm needs a GPU
 clip_checkpoint = 'projects/shapes_clip/shapes_clip.pt'
-shapes_val = '{{$SHAPES_ROOT:data/shapes}}/annotations/instances_val.json'
 model = dict(
     data_preprocessor=dict(
         mean=[122.7709383, 116.7460125, 104.09373615], std=[68.5005327, 66.6321579, 70.32316305],
@@ -21,8 +20,8 @@ model = dict(
         bbox_roi_extractor=dict(
             roi_layer=dict(sampling_ratio=2), out_channels=64, featmap_strides=[2, 4, 8, 16], finest_scale=28),
         bbox_head=dict(
-            classes=shapes_val,
-            base_classes=shapes_val,
+            classes='shapes_things',
+            base_classes='shapes_base',
             class_embeddings=dict(
                 prompts='single',
                 text_encoder=dict(

@@ -1,13 +1,12 @@
 # What OV-LVIS changes: a norm in the RPN, class-agnostic masks, 1,203 classes of which the 866 common and frequent are
 # base, and the thresholds.
 _base_ = 'fvit_vitb16.py'
-lvis_val = '{{$LVIS_ROOT:data/lvis_v1}}/annotations/lvis_v1_val.json'
 model = dict(
     data_preprocessor=dict(pad_size_divisor=1024),
     rpn_head=dict(norm_cfg=dict(type='BN')),
     roi_head=dict(
         bbox_head=dict(
-            classes=lvis_val, base_classes=lvis_val, clip_temperature=50.0, beta=0.6,
+            classes='lvis', base_classes='lvis_base', clip_temperature=50.0, beta=0.6,
             loss_cls=dict(background_weight=0.9)),
         mask_roi_extractor=dict(
             type='rsc_mm.Float32RoIExtractor',

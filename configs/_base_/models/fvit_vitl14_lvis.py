@@ -1,7 +1,6 @@
 # OV-LVIS on ViT-L/14: what fvit_vitb16_lvis.py changes of the heads, and the tower and strides of fvit_vitl14.py.
 _base_ = 'fvit_vitb16.py'
 clip_checkpoint = 'data/checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt'
-lvis_val = '{{$LVIS_ROOT:data/lvis_v1}}/annotations/lvis_v1_val.json'
 model = dict(
     data_preprocessor=dict(pad_size_divisor=896),
     backbone=dict(
@@ -14,7 +13,7 @@ model = dict(
     roi_head=dict(
         bbox_roi_extractor=dict(featmap_strides=[3.5, 7, 14, 28]),
         bbox_head=dict(
-            classes=lvis_val, base_classes=lvis_val, clip_temperature=50.0, beta=0.4, fc_out_channels=768,
+            classes='lvis', base_classes='lvis_base', clip_temperature=50.0, beta=0.4, fc_out_channels=768,
             class_embeddings=dict(text_encoder=dict(arch='EVA02-L-14-336', checkpoint=clip_checkpoint)),
             loss_cls=dict(background_weight=0.9)),
         mask_roi_extractor=dict(

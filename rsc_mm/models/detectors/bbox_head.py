@@ -9,7 +9,13 @@ from mmengine.structures import InstanceData
 
 from rsc_mm.models.heads import fuse_scores
 from rsc_mm.models.losses import mask_novel
-from rsc_mm.models.text import BACKGROUND, load_class_embeddings, read_base_classes, read_class_names
+from rsc_mm.models.text import (
+    BACKGROUND,
+    load_class_embeddings,
+    read_aliases,
+    read_base_classes,
+    read_class_names,
+)
 from rsc_mm.registry import MODELS
 
 
@@ -42,16 +48,16 @@ class FViTBBoxHead(ConvFCBBoxHead):
                  fixed_temperature: float | None = None, clip_temperature: float = 75., alpha: float = 0.1,
                  beta: float = 0.8, loss_cls: dict = dict(type='rsc_mm.MaskedCrossEntropyLoss', background_weight=0.6),
                  **kwargs: object) -> None:
-        classes = read_class_names(classes)
         classifier = dict(type='rsc_mm.TextClassifier', temperature=temperature, fixed_temperature=fixed_temperature)
-        super().__init__(num_classes=len(classes), reg_class_agnostic=True, loss_cls=loss_cls,
+        number = len(read_class_names(classes))
+        super().__init__(num_classes=number, reg_class_agnostic=True, loss_cls=loss_cls,
                          cls_predictor_cfg=classifier, **kwargs)
         self.clip_temperature = clip_temperature
         self.alpha = alpha
         self.beta = beta
         self.base_classes = frozenset(read_base_classes(base_classes))
         self.class_embeddings = class_embeddings
-        self.register_buffer('is_base', torch.zeros(len(classes) + 1, dtype=torch.bool), persistent=False)
+        self.register_buffer('is_base', torch.zeros(number + 1, dtype=torch.bool), persistent=False)
         self.set_vocabulary(classes)
 
     def set_vocabulary(self, classes: str | Path | Sequence[str],
@@ -66,12 +72,12 @@ class FViTBBoxHead(ConvFCBBoxHead):
         Raises:
             ValueError: embeddings and classes do not fit, or a class is named twice.
         """
-        classes = read_class_names(classes)
+        aliases, classes = read_aliases(classes), read_class_names(classes)
         twice = sorted({name for name in classes if classes.count(name) > 1})
         if twice:
             raise ValueError(f"box head field 'classes': found {twice} twice, expected every name once")
         self.class_embeddings = self.class_embeddings if class_embeddings is None else class_embeddings
-        self.fc_cls.set_embeddings(load_class_embeddings(self.class_embeddings, [*classes, BACKGROUND]))
+        self.fc_cls.set_embeddings(load_class_embeddings(self.class_embeddings, [*classes, BACKGROUND], aliases))
         self.classes = tuple(classes)
         self.num_classes = len(classes)
         is_base = [name in self.base_classes for name in classes] + [True]

@@ -1,10 +1,10 @@
 from .class_embeddings import class_embeddings, load_class_embeddings
-from .class_names import read_class_names, vocabularies
+from .class_names import read_aliases, read_class_names, vocabularies
 from .embedding_files import read_embeddings, write_embeddings
 from .prompts import PROMPTS, clean_name, fill_prompts
 from .text_encoder import CLIPTextEncoder
 from .vocabulary import BACKGROUND, read_base_classes
 
 __all__ = ['BACKGROUND', 'PROMPTS', 'CLIPTextEncoder', 'class_embeddings', 'clean_name', 'fill_prompts',
-           'load_class_embeddings', 'read_base_classes', 'read_class_names', 'read_embeddings', 'vocabularies',
-           'write_embeddings']
+           'load_class_embeddings', 'read_aliases', 'read_base_classes', 'read_class_names', 'read_embeddings',
+           'vocabularies', 'write_embeddings']

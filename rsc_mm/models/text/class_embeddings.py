@@ -2,7 +2,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,17 +12,18 @@ from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
 
-from .class_names import read_class_names
+from .class_names import read_aliases, read_class_names
 from .embedding_files import read_embeddings, unit_rows, write_embeddings
 from .prompts import fill_prompts, prompt_templates
 from .text_encoder import CLIPTextEncoder
 
-CONFIG_KEYS = ('names', 'text_encoder', 'prompts', 'cache_dir', 'synonyms')
+CONFIG_KEYS = ('names', 'text_encoder', 'prompts', 'cache_dir', 'synonyms', 'aliases')
 DEFAULT_CACHE = 'work_dirs/class_embeddings'
 
 
 def class_embeddings(names: Sequence[str], text_encoder: CLIPTextEncoder, prompts: str | Sequence[str] = 'vild',
-                     cache_dir: str | Path | None = None, synonyms: str | None = None) -> torch.Tensor:
+                     cache_dir: str | Path | None = None, synonyms: str | None = None,
+                     aliases: Mapping[str, str] | None = None) -> torch.Tensor:
     r"""One unit embedding for each class: the mean over templates (ViLD, sec. 3.2; CLIP, sec. 3.1.4).
 
     .. math:: e_c = \mathrm{norm}\Big(\frac{1}{P} \sum_p \mathrm{norm}(\mathrm{text}(\mathrm{template}_p(c)))\Big)
@@ -34,6 +35,7 @@ def class_embeddings(names: Sequence[str], text_encoder: CLIPTextEncoder, prompt
         cache_dir: where results are kept, by a hash of the tower's weights, the templates and the names; None: nowhere.
         synonyms: separator of synonyms inside a name, ',' for ADE-847; the mean then runs over all of them. None takes
             the name as it is.
+        aliases: what prompts read in the place of some names, see `read_aliases`.
 
     Returns:
         (T, D) float32, unit norm, on the CPU.
@@ -42,24 +44,28 @@ def class_embeddings(names: Sequence[str], text_encoder: CLIPTextEncoder, prompt
         ValueError: a name or the prompt set is empty or unknown, a text is too long, or a cached file is damaged.
     """
     names = read_class_names(list(names))
+    words = [(aliases or {}).get(name, name) for name in names]
     if not cache_dir:
-        return _encode_classes(names, text_encoder, prompts, synonyms)
-    path = Path(cache_dir) / f'{_key(names, text_encoder, prompts, synonyms)}.safetensors'
+        return _encode_classes(words, text_encoder, prompts, synonyms)
+    path = Path(cache_dir) / f'{_key(names, words, text_encoder, prompts, synonyms)}.safetensors'
     if not path.is_file():
-        write_embeddings(path, names, _encode_classes(names, text_encoder, prompts, synonyms))
+        write_embeddings(path, names, _encode_classes(words, text_encoder, prompts, synonyms))
     return _read_cache(path, names)  # also after writing, so that every run gets the same bits
 
 
-def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequence[str] | None = None) -> torch.Tensor:
+def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequence[str] | None = None,
+                          aliases: Mapping[str, str] | None = None) -> torch.Tensor:
     """Class embeddings from whatever a config holds.
 
     Args:
         spec: a tensor (T, D); a file (.safetensors or .pt of this package, F-ViT's .pt, CLIPSelf's .npy); or a dict
             that makes them: ``dict(names='coco_panoptic', text_encoder=dict(arch='EVA02-B-16', checkpoint=PATH),
-            prompts='vild', cache_dir=DIR, synonyms=None)``, where names may be anything `read_class_names` takes and
-            is by default the argument ``names``; cache_dir is by default `DEFAULT_CACHE`.
+            prompts='vild', cache_dir=DIR, synonyms=None, aliases='voc20')``, where names may be anything
+            `read_class_names` takes and is by default the argument ``names``; cache_dir is by default `DEFAULT_CACHE`;
+            aliases may be anything `read_aliases` takes and are by default those of the names.
         names: the T classes in the order in which they are wanted; rows of a spec with names are chosen by name. None
             or empty: all rows.
+        aliases: what prompts read in the place of these names; a field ``aliases`` of the spec wins.
 
     Returns:
         (T, D) float32, unit norm, on the CPU.
@@ -69,7 +75,7 @@ def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequenc
         ValueError: names are missing (all are listed), their number differs, or a field of the dict is unknown.
     """
     if isinstance(spec, dict):
-        found, embeddings = _from_config(spec, names)
+        found, embeddings = _from_config(spec, names, aliases)
     elif isinstance(spec, (str, Path)):
         found, embeddings = read_embeddings(spec)
     else:
@@ -78,15 +84,18 @@ def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequenc
     return _select(found, embeddings, list(names), source) if names else embeddings
 
 
-def _from_config(spec: dict, names: Sequence[str] | None) -> tuple[list[str], torch.Tensor]:
+def _from_config(spec: dict, names: Sequence[str] | None,
+                 aliases: Mapping[str, str] | None) -> tuple[list[str], torch.Tensor]:
     unknown = sorted(set(spec) - set(CONFIG_KEYS))
     if unknown or 'text_encoder' not in spec or not (names or 'names' in spec):
         raise ValueError(f"config 'class_embeddings': found the fields {sorted(spec)} (unknown: {unknown}), expected "
                          f"'text_encoder', 'names' and any of {CONFIG_KEYS[2:]}")
     found = read_class_names(spec.get('names', names))
+    aliases = read_aliases(spec['aliases']) if 'aliases' in spec else {**read_aliases(spec.get('names')),
+                                                                       **(aliases or {})}
     encoder = MODELS.build({'type': 'CLIPTextEncoder', **spec['text_encoder'], '_scope_': 'rsc_mm'}).to(get_device())
     return found, class_embeddings(found, encoder, spec.get('prompts', 'vild'), spec.get('cache_dir', DEFAULT_CACHE),
-                                   spec.get('synonyms'))
+                                   spec.get('synonyms'), aliases)
 
 
 def _select(found: list[str] | None, embeddings: torch.Tensor, names: list[str], source: str) -> torch.Tensor:
@@ -119,11 +128,14 @@ def _encode_classes(names: list[str], text_encoder: CLIPTextEncoder, prompts: st
     return torch.stack(rows)
 
 
-def _key(names: list[str], text_encoder: CLIPTextEncoder, prompts: str | Sequence[str], synonyms: str | None) -> str:
-    """Hash of all that the embeddings depend on."""
+def _key(names: list[str], words: list[str], text_encoder: CLIPTextEncoder, prompts: str | Sequence[str],
+         synonyms: str | None) -> str:
+    """Hash of all that the file holds and the embeddings depend on."""
     digest = hashlib.sha256()
-    templates = prompt_templates(prompts)
-    digest.update(json.dumps([names, templates, synonyms, sorted(text_encoder.fields.items())]).encode())
+    content = [names, prompt_templates(prompts), synonyms, sorted(text_encoder.fields.items())]
+    if words != names:  # else as before there were aliases, so that files of then are found
+        content.append(words)
+    digest.update(json.dumps(content).encode())
     for key, value in sorted(text_encoder.tower.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.float().cpu().contiguous().numpy())

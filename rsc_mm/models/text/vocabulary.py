@@ -1,9 +1,8 @@
 """Which classes a detector knows, which of them it was trained on, and how its annotation files number them."""
-import json
-import mmap
-import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from rsc_mm.datasets.open_vocabulary import read_categories
 
 from .class_names import read_class_names
 
@@ -31,30 +30,6 @@ def read_base_classes(base: str | Path | Sequence[str]) -> list[str]:
         if categories and all('frequency' in category for category in categories):
             return [category['name'] for category in categories if category['frequency'] in 'cf']
     return read_class_names(base)
-
-
-def read_categories(path: str | Path) -> list[dict]:
-    """The ``categories`` of a COCO-style json in the order of the file, without parsing the annotations.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The categories; none where the file has no such list.
-    """
-    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = re.search(rb'"categories"\s*:\s*(?=\[)', content)
-        if found is None:
-            return []
-        size = 1 << 16
-        while True:  # the list ends somewhere after its start: read on until it is whole
-            text = content[found.end():found.end() + size].decode('utf-8', errors='ignore')
-            try:
-                return json.JSONDecoder().raw_decode(text)[0]
-            except ValueError:
-                if found.end() + size >= len(content):
-                    raise
-                size *= 8
 
 
 def class_order_difference(found: Sequence[str], expected: Sequence[str]) -> str:
