@@ -11,6 +11,8 @@ def _child(parent: Registry, module: str) -> Registry:
 
 
 MODELS = _child(root.MODELS, 'models')
+# Dense readouts are named as in the papers and built with the network they read, so they have a registry of their own.
+READOUTS = Registry('readout', scope='rsc_mm', locations=['rsc_mm.models.backbones.readouts'])
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'models')
 MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, 'models')
 DATASETS = _child(root.DATASETS, 'datasets')

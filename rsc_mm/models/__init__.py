@@ -1,4 +1,4 @@
-from .backbones import CLIPViT, EVACLIPViT
+from .backbones import CLIPViT, EVACLIPViT, ViTTower
 from .distillers import (
     SCRLA,
     AttentionCorrelation,
@@ -24,4 +24,5 @@ from .text import CLIPTextEncoder
 __all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'ConstrainedRLA', 'CropAlignment',
            'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling',
            'NounAlignment', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder',
-           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'ensemble']
+           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'ViTTower',
+           'ensemble']

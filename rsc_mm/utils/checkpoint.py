@@ -12,6 +12,7 @@ timm                none                      timm's                            
 ours                ``vit.``/``backbone.vit.`` timm's                                         this package
 =================== ========================= =============================================== ===================
 """
+import json
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -46,13 +47,17 @@ class CheckpointError(ValueError):
     """A checkpoint does not fit the tower; the message names the file, what was found and what was expected."""
 
 
-def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict) -> None:
+def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict,
+                         readout: str | dict | None = None) -> None:
     """Load a CLIP vision tower strictly, whatever format it was saved in.
+
+    A file that was saved without a readout, as public CLIP weights are, leaves a readout's own parameters unchanged.
 
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
         checkpoint: a file (.pt, .pth, .safetensors, OpenAI's TorchScript archive), a state dict (wrapped in
             ``model``, ``module`` or ``state_dict`` or not), or 'open_clip::MODEL/TAG', the one form that downloads.
+        readout: the readout that the file was saved with, to start another one from it; default: the backbone's.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,11 +66,15 @@ def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict) -> 
     """
     source = 'the given state dict' if isinstance(checkpoint, dict) else str(checkpoint)
     content = checkpoint if isinstance(checkpoint, dict) else read_checkpoint(checkpoint)
-    _check_readout(backbone, content, source)
-    weights = vision_weights(unwrap(content), source)
-    target = backbone.vit.state_dict()
-    weights = _split_last_qkv(weights, target)
+    saved = saved_readout(content)
+    _check_readout(backbone, saved, readout, source)
+    state_dict = unwrap(content)
+    target, own = backbone.vit.state_dict(), readout_weights(state_dict)
+    weights = _split_qkv(vision_weights(state_dict, source), target)
     check_keys(weights, target, source)
+    if readout is None and (own or saved is not None):
+        check_keys(own, backbone.readout.state_dict(), source, 'the readout', "the backbone's field 'readout'")
+        backbone.readout.load_state_dict(own)
     backbone.vit.load_state_dict(weights)
 
 
@@ -134,12 +143,23 @@ def vision_weights(state_dict: Weights, source: str) -> Weights:
         if strangers:
             raise CheckpointError(f'{source}: unknown keys {strangers[:10]}; expected {prefix}* and the text tower')
     table = OPENAI_TO_TIMM if 'class_embedding' in weights else EVA_TO_TIMM
-    weights = {_rename(key, table): value for key, value in weights.items() if 'rope.' not in key}
+    weights = {_rename(key, table): value for key, value in weights.items()
+               if 'rope.' not in key and not key.startswith('readout.')}
     return _openai_shapes(weights) if 'proj' in weights else weights
 
 
+def readout_weights(state_dict: Weights) -> Weights:
+    """The readout's own parameters in a state dict, in the readout's key names.
+
+    Args:
+        state_dict: unwrapped, in a layout that `export_state_dict` or a training writes.
+    """
+    found = {key: re.match(r'(?:backbone\.|visual\.)?readout\.(.+)', key) for key in state_dict}
+    return {match[1]: state_dict[key] for key, match in found.items() if match}
+
+
 def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
-    """The tower's weights in one of the public key layouts.
+    """The tower's weights in one of the public key layouts, and the readout's own beside them, as ``readout.*``.
 
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
@@ -149,26 +169,28 @@ def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
     Raises:
         ValueError: there is no such layout.
     """
-    weights = {key: value.detach().cpu().contiguous() for key, value in backbone.vit.state_dict().items()}
-    weights = _fuse_last_qkv(weights)
-    if layout in ('ours', 'mmdet'):
-        prefix = {'ours': 'vit.', 'mmdet': 'backbone.vit.'}[layout]
-        return {prefix + key: value for key, value in weights.items()}
-    if layout != 'clip':
+    if layout not in (prefixes := {'ours': '', 'mmdet': 'backbone.', 'clip': 'visual.'}):
         raise ValueError(f"layout: found {layout!r}, expected 'ours', 'mmdet' or 'clip'")
+    prefix = prefixes[layout]
+    weights, own = ({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+                    for module in (backbone.vit, backbone.readout))
+    own = {f'{prefix}readout.{key}': value for key, value in own.items()}
+    weights = _fuse_last_qkv(weights)
+    if layout != 'clip':
+        return {**{f'{prefix}vit.{key}': value for key, value in weights.items()}, **own}
     openai = 'norm_pre.weight' in weights
     weights = _openai_shapes_inverse(weights) if openai else weights
     table = [(new, old) for old, new in (OPENAI_TO_TIMM if openai else EVA_TO_TIMM)]
-    return {'visual.' + _rename(key, table): value for key, value in weights.items()}
+    return {**{prefix + _rename(key, table): value for key, value in weights.items()}, **own}
 
 
 def checkpoint_meta(backbone: nn.Module) -> dict[str, Any]:
-    """What must travel with the weights: the tower's class and its readout.
+    """What must travel with the weights: the tower's class, and its readout with all its fields.
 
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
     """
-    return {'backbone': type(backbone).__name__, 'readout': backbone.readout_name}
+    return {'backbone': type(backbone).__name__, 'readout': backbone.readout_config}
 
 
 def check_keys(weights: Weights, target: Weights, source: str, part: str = 'the tower',
@@ -223,15 +245,15 @@ def _openai_shapes_inverse(weights: Weights) -> Weights:
     return weights
 
 
-def _split_last_qkv(weights: Weights, target: Weights) -> Weights:
-    """A fused query-key-value layer as three where the tower holds it so (`CLIPViT`'s last block)."""
+def _split_qkv(weights: Weights, target: Weights) -> Weights:
+    """A fused query-key-value layer as three where the tower holds it so (a ViT's last block, all blocks of an Eva)."""
     split = {}
     for key, value in weights.items():
         stem, _, kind = key.rpartition('.')
-        if key not in target and f'{stem}.q.{kind}' in target:
-            split.update({f'{stem}.{part}.{kind}': rows for part, rows in zip('qkv', value.chunk(3))})
-        else:
-            split[key] = value
+        names = [f'{stem}.{{}}.{kind}', f"{stem.removesuffix('qkv')}{{}}_proj.{kind}"]
+        name = next((name for name in names if key not in target and name.format('q') in target), None)
+        parts = {key: value} if name is None else {name.format(p): rows for p, rows in zip('qkv', value.chunk(3))}
+        split.update(parts)
     return split
 
 
@@ -247,12 +269,24 @@ def _fuse_last_qkv(weights: Weights) -> Weights:
     return fused
 
 
-def _check_readout(backbone: nn.Module, content: dict, source: str) -> None:
+def saved_readout(content: dict) -> str | dict | None:
+    """The readout that a checkpoint was saved with, as `checkpoint_meta` wrote it; None for a foreign file.
+
+    Args:
+        content: what a checkpoint file holds.
+    """
     meta = content.get('meta')
     saved = meta.get('readout') if isinstance(meta, dict) else None
-    if saved not in (None, backbone.readout_name):
+    # safetensors holds nothing but strings
+    return json.loads(saved) if isinstance(saved, str) and saved.startswith('{') else saved
+
+
+def _check_readout(backbone: nn.Module, saved: str | dict | None, allowed: str | dict | None, source: str) -> None:
+    expected = backbone.readout_config if allowed is None else allowed
+    if saved not in (None, expected):
         raise CheckpointError(f'{source}: was trained with readout {saved!r}, but the backbone has readout='
-                              f"{backbone.readout_name!r}; set the backbone's field readout={saved!r}")
+                              f"{backbone.readout_config!r}; set the backbone's field readout={saved!r}, or "
+                              f'init_cfg=dict(..., readout={saved!r}) to start this readout from those weights')
 
 
 def _some(items: list[str], count: int = 8) -> str:

@@ -15,11 +15,12 @@ def tower_identity(backbone: nn.Module) -> dict[str, str]:
         backbone: `EVACLIPViT` or `CLIPViT`.
     """
     digest = hashlib.sha256()
-    for key, value in sorted(backbone.vit.state_dict().items()):
+    own = {f'readout.{key}': value for key, value in backbone.readout.state_dict().items()}
+    for key, value in sorted({**backbone.vit.state_dict(), **own}.items()):
         digest.update(f'{key}{tuple(value.shape)}'.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     name = (f'{type(backbone).__name__} of width {backbone.width}, depth {backbone.depth}, '
-            f'patch {backbone.patch_size}, readout {backbone.readout_name}')
+            f'patch {backbone.patch_size}, readout {backbone.readout_config}')
     return {'tower': name, 'tower_hash': digest.hexdigest()}
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from rsc_mm.models import CLIPViT, EVACLIPViT
-from rsc_mm.models.backbones.readouts import class_token, run_block
+from rsc_mm.models.backbones.blocks import class_token, run_block
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
 from rsc_mm.utils.regions import pool_masks, pool_regions
 from tests.towers import GOLDEN_ARCH, golden, tiny_eva, tiny_vit
@@ -107,7 +107,8 @@ def test_counts_of_the_published_towers(arch, parameters, tensors, embed_dim):
 @pytest.mark.parametrize('build', TOWERS)
 def test_class_token_is_the_first_row_of_the_block(build):
     tower = build()
-    tokens, rope, _ = tower._blocks(torch.randn(2, 3, 48, 80))
+    tokens, rope, _ = tower._tokens(torch.randn(2, 3, 48, 80), {3})
+    tokens = tokens[3]
     block = tower.vit.blocks[-1]
     assert torch.allclose(class_token(block, tokens, rope), run_block(block, tokens, rope)[:, 0], atol=1e-5)
 
@@ -213,7 +214,7 @@ def test_bad_fields(kwargs, expected):
 
 @pytest.mark.parametrize('tower, arch, expected', [
     (EVACLIPViT, 'eva02_basis', "'arch': found 'eva02_basis'"),
-    (EVACLIPViT, 'vit_base_patch16_clip_224', 'expected a Eva'),
+    (EVACLIPViT, 'vit_base_patch16_clip_224', "expected one of timm's Eva networks"),
     (CLIPViT, dict(GOLDEN_ARCH, ref_feat_shape=None), 'ref_feat_shape'),
     (CLIPViT, dict(img_size=32, embed_dim=48, depth=1, num_heads=3, num_classes=0), 'expected a CLIP tower'),
 ])

@@ -6,6 +6,7 @@ import torch
 from mmengine.logging import MessageHub
 from torch.nn import functional as F
 
+from rsc_mm.models.backbones.readouts import DenseTokens
 from rsc_mm.models.distillers.constraints import (
     AttentionCorrelation,
     DenseContrast,
@@ -31,7 +32,7 @@ def test_values_are_those_of_the_last_block(tower, readout):
     tower, images = tower(readout=readout), torch.randn(2, 3, 50, 64)
     maps = encode_maps(tower, images)
     assert torch.equal(maps.dense, tower.encode_dense(images))
-    tokens, *_ = tower._blocks(images)
+    tokens = tower._tokens(images, {tower.depth - 1})[0][tower.depth - 1]
     attn = tower.vit.blocks[-1].attn
     layer = attn.v_proj if hasattr(attn, 'v_proj') else attn.qkv.v
     values = F.linear(tower.vit.blocks[-1].norm1(tokens), layer.weight, layer.bias)  # (B, 1+N, C)
@@ -47,7 +48,7 @@ def test_values_without_an_image():
 
 def test_a_readout_without_values_is_refused():
     tower = tiny_eva()
-    tower.readout.forward = lambda block, tokens, rope: tokens[:, 1:]
+    tower.readout.forward = lambda blocks, inputs, rope: DenseTokens(inputs[-1][:, 1:])
     with pytest.raises(ValueError, match="field 'readout': found 'value', which computes no values"):
         encode_maps(tower, torch.randn(1, 3, 32, 32))
 

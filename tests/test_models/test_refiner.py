@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rsc_mm.models import EVACLIPViT, Refiner
-from rsc_mm.models.backbones.readouts import run_block
+from rsc_mm.models.backbones.blocks import run_block
 from rsc_mm.utils.regions import region_tokens
 from tests.test_utils.test_regions import slow_roi
 from tests.towers import randomize, tiny_eva, tiny_vit
@@ -128,7 +128,7 @@ def slow_refine(refiner: Refiner, tower: torch.nn.Module, x: torch.Tensor, box: 
     for block in refiner.blocks[:-1]:
         y = run_block(block, y, rope)
     block = refiner.blocks[-1]
-    if tower.readout_name == 'vanilla':
+    if tower.readout_config == 'vanilla':
         y = run_block(block, y, rope)
     else:
         to_value = block.attn.qkv.v if rope is None else block.attn.v_proj

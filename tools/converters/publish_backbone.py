@@ -9,6 +9,7 @@ The file's ending chooses the format. A .pt takes everything but the vision towe
 caches) from --clip, so that it loads back into CLIPSelf's and DeCLIP's code; without --clip it holds the tower alone.
 """
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -54,7 +55,9 @@ def write_clip(backbone: torch.nn.Module, args: argparse.Namespace) -> None:
 
 
 def write_safetensors(backbone: torch.nn.Module, args: argparse.Namespace) -> None:
-    save_file(export_state_dict(backbone, 'ours'), args.out, checkpoint_meta(backbone))
+    meta = checkpoint_meta(backbone)
+    strings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in meta.items()}
+    save_file(export_state_dict(backbone, 'ours'), args.out, strings)
 
 
 if __name__ == '__main__':

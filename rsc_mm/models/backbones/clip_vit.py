@@ -5,8 +5,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from rsc_mm.registry import MODELS
 
-from .readouts import SplitQKV
-from .vit_tower import ViTTower, build_vit
+from .networks import build_clip_vit
+from .vit_tower import ViTTower
 
 # What makes timm's VisionTransformer an OpenAI CLIP tower.
 OPENAI_CLIP = dict(pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5), act_layer='quick_gelu',
@@ -24,16 +24,15 @@ class CLIPViT(ViTTower):
         arch: timm's name: 'vit_base_patch16_clip_quickgelu_224' for OpenAI's, MetaCLIP's and DFN's weights,
             'vit_base_patch16_clip_224' for LAION's (plain GELU); or a dict of timm's ``VisionTransformer`` arguments
             over the traits of OpenAI's CLIP.
-        readout: dense readout of the last block, see `READOUTS`.
+        readout: dense readout, see `ViTTower`.
         out_indices: blocks whose maps `forward` returns, see `ViTTower`.
         frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
     """
 
-    def __init__(self, arch: str | dict = 'vit_base_patch16_clip_quickgelu_224', readout: str = 'value',
+    def __init__(self, arch: str | dict = 'vit_base_patch16_clip_quickgelu_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
-        vit = build_vit(VisionTransformer, arch, OPENAI_CLIP)
-        vit.blocks[-1].attn.qkv = SplitQKV(vit.blocks[-1].attn.qkv)
+        vit = build_clip_vit(VisionTransformer, arch, OPENAI_CLIP)
         super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg)

@@ -2,10 +2,11 @@ from timm.models.eva import Eva
 
 from rsc_mm.registry import MODELS
 
-from .vit_tower import ViTTower, build_vit
+from .networks import build_clip_vit
+from .vit_tower import ViTTower
 
 # What makes timm's Eva an EVA-02-CLIP: RoPE beside the position embedding, SwiGLU, sub-LN, no key bias.
-EVA02_CLIP = dict(qkv_fused=False, mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True,
+EVA02_CLIP = dict(mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True,
                   use_rot_pos_emb=True, ref_feat_shape=(16, 16), global_pool='token')
 
 
@@ -23,14 +24,14 @@ class EVACLIPViT(ViTTower):
     Args:
         arch: timm's name, or a dict of ``timm.models.eva.Eva`` arguments (img_size, patch_size, embed_dim = width C,
             depth, num_heads, num_classes = embedding D, ref_feat_shape ...) over the traits of EVA-02-CLIP.
-        readout: dense readout of the last block, see `READOUTS`.
+        readout: dense readout, see `ViTTower`.
         out_indices: blocks whose maps `forward` returns, see `ViTTower`.
         frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
     """
 
-    def __init__(self, arch: str | dict = 'eva02_base_patch16_clip_224', readout: str = 'value',
+    def __init__(self, arch: str | dict = 'eva02_base_patch16_clip_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(build_vit(Eva, arch, EVA02_CLIP), readout, out_indices, frozen_stages, with_cp, init_cfg)
+        super().__init__(build_clip_vit(Eva, arch, EVA02_CLIP), readout, out_indices, frozen_stages, with_cp, init_cfg)

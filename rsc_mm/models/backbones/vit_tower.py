@@ -1,4 +1,3 @@
-import timm
 import torch
 from mmengine.model import BaseModule
 from torch import nn
@@ -7,52 +6,74 @@ from torch.utils.checkpoint import checkpoint
 
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
 
-from .readouts import build_readout, class_token, run_block
-
-# Width C -> embedding D of the published CLIP towers: B, L, H and g, G (timm's names do not all carry it).
-CLIP_EMBED_DIMS = {768: 512, 1024: 768, 1280: 1024, 1408: 1024, 1664: 1280}
+from .blocks import class_token, run_block, split_qkv
+from .position import resize_bicubic
+from .readouts import DenseTokens, build_readout, readout_config
 
 
 class ViTTower(BaseModule):
-    r"""A CLIP vision transformer with a dense readout; base class of `EVACLIPViT` and `CLIPViT`.
+    r"""A vision transformer of timm with a dense readout; base class of all towers.
 
-    The network ``vit`` is timm's; this class adds the readout of the last block, any rectangle as input, maps for
-    detection and segmentation necks, and freezing by role. With tokens :math:`x` before the last block,
+    The network ``vit`` is timm's ``VisionTransformer`` or ``Eva`` of pre-norm blocks: with or without class token,
+    registers, LayerScale, q/k norm, absolute or rotary positions. This class adds the readout of the last blocks, any
+    rectangle as input, maps for detection and segmentation necks, and freezing by role. With the tokens :math:`x`
+    before the blocks that the readout reads,
 
-    .. math:: \text{image} = \mathrm{head}(\mathrm{LN}(\mathrm{block}(x)_{CLS})), \quad
-              \text{dense} = \mathrm{head}(\mathrm{LN}(\mathrm{readout}(x)))
+    .. math:: \text{dense} = \mathrm{head}(\mathrm{LN}(\mathrm{readout}(x)))
 
-    Inputs are padded right and below with zeros (the mean colour) to whole patches, never squashed. The position
-    embedding is resized bicubically without antialiasing, as the public EVA-CLIP code does and timm does not.
+    Inputs are padded right and below with zeros (the mean colour) to whole patches, never squashed.
+
+    A tower of another family is a subclass whose constructor builds timm's network (see `build_vit`) and that overrides
+    what its family does otherwise:
+
+    * `pool`: the image embedding, here timm's own pooling and head;
+    * `dense_head`: the module that turns tokens after the final norm into embeddings, here timm's head. It must do to
+      one token what `pool` does to an image of one patch, so that both live in one space. The `Refiner` copies it;
+    * `resize_position`: the position embedding for another grid, here bicubic without antialiasing.
+
+    A readout never needs to know the family: it reads timm's blocks (`blocks`) and leaves norm and head to the tower.
 
     Args:
-        vit: timm network with class token and ``dynamic_img_size``.
-        readout: 'value' or 'vanilla', see `READOUTS`.
+        vit: timm's network, built with ``dynamic_img_size``; `build_vit` does.
+        readout: name of the dense readout or ``dict(type=name, field=value)``, see `readouts`.
         out_indices: blocks whose patch tokens `forward` returns, 0-based and ascending; default: the last.
-        frozen_stages: -1 trains everything (contrastive pre-training); 0 freezes the embeddings, the final norm and
-            the head, and what the readout does not use of the last block; n freezes also the first n blocks; the
+        frozen_stages: -1 trains everything (contrastive pre-training); 0 freezes all but the blocks and the readout's
+            own parameters, and of the blocks what the readout does not use; n freezes also the first n blocks; the
             depth freezes the whole tower, which then stays in eval mode.
         with_cp: activation checkpointing of every block that trains.
-        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` loads strictly through `load_clip_checkpoint`.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` loads strictly through `load_clip_checkpoint`; with
+            ``readout=OTHER`` weights that were saved with that readout are taken as a start.
+
+    Attributes:
+        depth: number of blocks.
+        width: C, channels of a token.
+        embed_dim: D, channels of an embedding.
+        patch_size: in pixels.
+        image_size: native side in pixels.
+        num_prefix_tokens: P, class token and registers.
+        readout_config: the canonical form of ``readout``, which is saved with every checkpoint.
 
     Raises:
-        ValueError: a field is out of its range, or the network is not a CLIP tower.
+        ValueError: a field is out of its range, or the network's blocks are of another kind.
     """
 
-    def __init__(self, vit: nn.Module, readout: str, out_indices: tuple[int, ...] | None, frozen_stages: int,
+    def __init__(self, vit: nn.Module, readout: str | dict, out_indices: tuple[int, ...] | None, frozen_stages: int,
                  with_cp: bool, init_cfg: dict | None) -> None:
         super().__init__(init_cfg)
         self.vit = vit
         self.depth = len(vit.blocks)
-        self.readout_name = readout
-        self.readout = build_readout(readout)
+        self._check_network()
+        split_qkv(vit.blocks[-1].attn)
+        self.readout = build_readout(readout, vit)
+        self.readout_config = readout_config(self.readout)
         self.out_indices = tuple(out_indices or (self.depth - 1, ))
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.patch_size: int = vit.patch_embed.patch_size[0]
         self.image_size: int = vit.patch_embed.img_size[0]
+        self.num_prefix_tokens: int = vit.num_prefix_tokens
         self.width: int = vit.embed_dim
-        self.embed_dim: int = vit.num_classes
+        self.embed_dim: int = vit.num_classes or vit.embed_dim
         self._check_fields()
         self._freeze()
 
@@ -81,18 +102,16 @@ class ViTTower(BaseModule):
         """
         if not len(x):
             return tuple(m[:0] for m in self.intermediates(self._one_patch(x), indices))
-        tokens, rope, grid = self._embed(x)
-        maps = []
-        for i in range(indices[-1] + 1):
-            last = i == self.depth - 1
-            tokens = self._run(self.readout if last else run_block, i, tokens, rope)
-            if i in indices:
-                patches = tokens if last else tokens[:, 1:]
-                maps.append(patches.transpose(1, 2).unflatten(2, grid))  # (B, C, h, w)
+        plain = [i for i in indices if i < self.depth - 1]
+        read = indices[-1] == self.depth - 1
+        tokens, rope, grid = self._tokens(x, {i + 1 for i in plain} | (self._readout_blocks() if read else set()))
+        maps = [self._map(tokens[i + 1][:, self.num_prefix_tokens:], grid) for i in plain]
+        if read:
+            maps.append(self._map(self._read(tokens, rope).content, grid))
         return tuple(maps)
 
     def encode_image(self, x: torch.Tensor, normalize: bool = False) -> torch.Tensor:
-        """CLIP's image embedding: the projected class token.
+        """The embedding of whole images, which the pre-training gave its meaning.
 
         Args:
             x: normalised images (B, 3, H, W).
@@ -103,12 +122,12 @@ class ViTTower(BaseModule):
         """
         if not len(x):
             return self.encode_image(self._one_patch(x), normalize)[:0]
-        tokens, rope, _ = self._blocks(x)
-        image = self._project(self._run(class_token, self.depth - 1, tokens, rope))
+        tokens, rope, _ = self._tokens(x, {self.depth - 1})
+        image = self.pool(tokens[self.depth - 1], rope)
         return F.normalize(image.float(), dim=1) if normalize else image
 
     def encode_dense(self, x: torch.Tensor, normalize: bool = True) -> torch.Tensor:
-        """Dense embeddings in CLIP's image-text space, through the readout (CLIPSelf, sec. 3.1).
+        """Dense embeddings in the image-text space, through the readout (CLIPSelf, sec. 3.1).
 
         Args:
             x: normalised images (B, 3, H, W).
@@ -118,6 +137,23 @@ class ViTTower(BaseModule):
             (B, D, h, w), h = ceil(H / patch_size).
         """
         return self.project(*self.intermediates(x, (self.depth - 1, )), normalize)
+
+    def encode_content_and_context(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Dense embeddings, and the map whose cosines say which patches belong together (DeCLIP, sec. 3.2).
+
+        Args:
+            x: normalised images (B, 3, H, W).
+
+        Returns:
+            Content (B, D, h, w), not normalised, and context (B, E, h, w): the readout's own, or for a readout without
+            one the content again.
+        """
+        if not len(x):
+            return tuple(m[:0] for m in self.encode_content_and_context(self._one_patch(x)))
+        tokens, rope, grid = self._tokens(x, self._readout_blocks())
+        read = self._read(tokens, rope)
+        content = self.project(self._map(read.content, grid), normalize=False)
+        return content, content if read.context is None else self._map(read.context, grid)
 
     def project(self, last: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         """Dense embeddings from the last block's map: `encode_dense` for those who have run the blocks already.
@@ -129,14 +165,61 @@ class ViTTower(BaseModule):
         Returns:
             (B, D, h, w).
         """
-        dense = self._project(last.flatten(2).transpose(1, 2))  # (B, N, D)
+        dense = self.project_tokens(last.flatten(2).transpose(1, 2))  # (B, N, D)
         dense = F.normalize(dense.float(), dim=2) if normalize else dense
         return dense.transpose(1, 2).unflatten(2, last.shape[2:])  # (B, D, h, w)
+
+    def project_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens after the last block to embeddings: the final norm and `dense_head`.
+
+        Args:
+            tokens: (..., C).
+
+        Returns:
+            (..., D).
+        """
+        return self.dense_head()(self.vit.norm(tokens))
+
+    def dense_head(self) -> nn.Module:
+        """The module that turns tokens after the final norm (..., C) into embeddings (..., D)."""
+        head, norm = self.vit.head, self.vit.fc_norm
+        return head if isinstance(norm, nn.Identity) else nn.Sequential(norm, head)
+
+    def pool(self, tokens: torch.Tensor, rope: torch.Tensor | None) -> torch.Tensor:
+        """The image embedding from the tokens before the last block, as timm's own pooling and head give it.
+
+        Args:
+            tokens: (B, P+N, C).
+            rope: rotary embedding of the patch tokens, or None.
+
+        Returns:
+            (B, D).
+        """
+        last = self.depth - 1
+        if self.vit.global_pool == 'token':  # of the last block's rows only the first is needed
+            tokens = self._run(class_token, last, tokens, rope)[:, None]  # (B, 1, C)
+        else:
+            tokens = self._run(run_block, last, tokens, rope)  # (B, P+N, C)
+        return self.vit.forward_head(self.vit.norm(tokens))
+
+    def resize_position(self, position: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        """The patches' position embedding on another grid: bicubic without antialiasing.
+
+        So does the public EVA-CLIP code; timm resizes with antialiasing.
+
+        Args:
+            position: on the native grid (1, C, h0, w0), float32.
+            grid: the new height and width.
+
+        Returns:
+            (1, C, h, w).
+        """
+        return resize_bicubic(position, grid)
 
     def init_weights(self) -> None:
         """Load ``init_cfg.checkpoint``; without ``init_cfg`` the weights stay as timm initialised them."""
         if self.init_cfg and not self.is_init:
-            load_clip_checkpoint(self, self.init_cfg['checkpoint'])
+            load_clip_checkpoint(self, self.init_cfg['checkpoint'], self.init_cfg.get('readout'))
         self._is_init = True
 
     def freeze(self) -> 'ViTTower':
@@ -152,12 +235,27 @@ class ViTTower(BaseModule):
         """
         return super().train(mode and self.frozen_stages < self.depth)
 
-    def _blocks(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, tuple[int, int]]:
-        """Tokens (B, 1+N, C) before the last block, the rotary embedding and the grid (h, w)."""
+    def _readout_blocks(self) -> set[int]:
+        return set(range(self.depth - self.readout.num_blocks, self.depth))
+
+    def _tokens(self, x: torch.Tensor, stops: set[int]) -> tuple[dict[int, torch.Tensor], torch.Tensor | None,
+                                                                 tuple[int, int]]:
+        """Tokens (B, P+N, C) before the blocks ``stops``, the rotary embedding and the grid (h, w)."""
         tokens, rope, grid = self._embed(x)
-        for i in range(self.depth - 1):
-            tokens = self._run(run_block, i, tokens, rope)
-        return tokens, rope, grid
+        kept = {}
+        for i in range(max(stops) + 1):
+            tokens = self._run(run_block, i - 1, tokens, rope) if i else tokens
+            if i in stops:
+                kept[i] = tokens
+        return kept, rope, grid
+
+    def _read(self, tokens: dict[int, torch.Tensor], rope: torch.Tensor | None) -> DenseTokens:
+        """The readout of the tokens before the blocks that it reads."""
+        first = self.depth - self.readout.num_blocks
+        blocks, inputs = self.vit.blocks[first:], tuple(tokens[i] for i in range(first, self.depth))
+        if self.with_cp and torch.is_grad_enabled() and self.frozen_stages < self.depth:
+            return checkpoint(self.readout, blocks, inputs, rope, use_reentrant=False)
+        return self.readout(blocks, inputs, rope)
 
     def _run(self, function: callable, index: int, tokens: torch.Tensor, rope: torch.Tensor | None) -> torch.Tensor:
         block = self.vit.blocks[index]
@@ -165,44 +263,58 @@ class ViTTower(BaseModule):
             return checkpoint(function, block, tokens, rope, use_reentrant=False)
         return function(block, tokens, rope)
 
-    def _embed(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, tuple[int, int]]:
-        """Patches, class token and position embedding (B, 1+N, C), the rotary embedding and the grid (h, w)."""
-        x = F.pad(x, (0, -x.shape[3] % self.patch_size, 0, -x.shape[2] % self.patch_size))
-        x = self.vit.patch_embed(x)  # (B, h, w, C)
-        grid = x.shape[1], x.shape[2]
-        tokens = torch.cat([self.vit.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], dim=1)  # (B, 1+N, C)
-        tokens = self.vit.norm_pre(tokens + self._position_embedding(grid))
-        rope = getattr(self.vit, 'rope', None)
-        return tokens, None if rope is None else rope.get_embed(shape=grid), grid
+    def _map(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        return tokens.transpose(1, 2).unflatten(2, grid)  # (B, C, h, w)
 
-    def _position_embedding(self, grid: tuple[int, int]) -> torch.Tensor:
-        """The absolute position embedding (1, 1+N, C) for that grid."""
-        position, native = self.vit.pos_embed, self.vit.patch_embed.grid_size
-        if grid == tuple(native):
+    def _embed(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, tuple[int, int]]:
+        """Prefix and patch tokens with their positions (B, P+N, C), the rotary embedding and the grid (h, w)."""
+        vit = self.vit
+        x = F.pad(x, (0, -x.shape[3] % self.patch_size, 0, -x.shape[2] % self.patch_size))
+        x = vit.patch_embed(x)  # (B, h, w, C)
+        grid = x.shape[1], x.shape[2]
+        prefix = [token.expand(len(x), -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None]
+        position, patches = self._position_embedding(grid), x.flatten(1, 2)  # (B, N, C)
+        if position is None or position.shape[1] == patches.shape[1]:
+            tokens = torch.cat([*prefix, patches if position is None else patches + position], dim=1)  # (B, P+N, C)
+        else:
+            tokens = torch.cat([*prefix, patches], dim=1) + position  # (B, P+N, C)
+        rope = getattr(vit, 'rope', None)
+        return vit.norm_pre(tokens), None if rope is None else rope.get_embed(shape=grid), grid
+
+    def _position_embedding(self, grid: tuple[int, int]) -> torch.Tensor | None:
+        """The absolute position embedding for that grid, of the patches (1, N, C) or of all tokens (1, P+N, C)."""
+        position, native = self.vit.pos_embed, tuple(self.vit.patch_embed.grid_size)
+        if position is None or grid == native:
             return position
-        patches = position[:, 1:].transpose(1, 2).unflatten(2, native).float()  # (1, C, h0, w0)
-        patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False, antialias=False)
-        return torch.cat([position[:, :1], patches.flatten(2).transpose(1, 2).type_as(position)], dim=1)
+        prefix = position.shape[1] - native[0] * native[1]
+        patches = position[:, prefix:].transpose(1, 2).unflatten(2, native).float()  # (1, C, h0, w0)
+        patches = self.resize_position(patches, grid).flatten(2).transpose(1, 2)  # (1, N, C)
+        return torch.cat([position[:, :prefix], patches.type_as(position)], dim=1)
 
     def _one_patch(self, x: torch.Tensor) -> torch.Tensor:
         """A stand-in for no image at all: its discarded output ties a loss of 0 to the parameters, as DDP needs."""
         return x.new_zeros(1, 3, self.patch_size, self.patch_size)
 
-    def _project(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.vit.head(self.vit.norm(tokens))
-
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        vit = self.vit
-        frozen = [vit.patch_embed, vit.norm_pre, vit.norm, vit.head, *vit.blocks[:self.frozen_stages],
-                  *self.readout.unused(vit.blocks[-1])]
-        parameters = [vit.cls_token, vit.pos_embed, *(p for module in frozen for p in module.parameters())]
-        for parameter in parameters:
-            parameter.requires_grad_(False)
+        first = self.depth - self.readout.num_blocks
+        self.vit.requires_grad_(False)
+        self.vit.blocks[self.frozen_stages:].requires_grad_(True)
+        for part in self.readout.unused(self.vit.blocks[first:]):
+            part.requires_grad_(False)
+        if self.frozen_stages == self.depth:
+            self.readout.requires_grad_(False)
+
+    def _check_network(self) -> None:
+        block = self.vit.blocks[0]
+        parts = [part for part in ('norm1', 'attn', 'norm2', 'mlp') if not hasattr(block, part)]
+        if parts or 'PostNorm' in type(block).__name__ or getattr(self.vit, 'rope_mixed', False):
+            raise ValueError(f"{type(self).__name__} field 'arch': found blocks of type {type(block).__name__}, "
+                             'expected pre-norm blocks (norm1, attn, norm2, mlp) with one rotary embedding for all')
 
     def _check_fields(self) -> None:
-        vit, name = self.vit, type(self).__name__
+        name = type(self).__name__
         if not -1 <= self.frozen_stages <= self.depth:
             raise ValueError(f"{name} field 'frozen_stages': found {self.frozen_stages}, expected -1 to {self.depth} "
                              '(the depth: frozen as a whole)')
@@ -213,34 +325,3 @@ class ViTTower(BaseModule):
         if self.init_cfg and (self.init_cfg.get('type') != 'Pretrained' or 'checkpoint' not in self.init_cfg):
             raise ValueError(f"{name} field 'init_cfg': found {dict(self.init_cfg)}, "
                              "expected dict(type='Pretrained', checkpoint=PATH)")
-        block = vit.blocks[0]
-        scaled = getattr(block, 'gamma_1', None) is not None or not isinstance(getattr(block, 'ls1', nn.Identity()),
-                                                                               nn.Identity)
-        if vit.num_prefix_tokens != 1 or vit.pos_embed is None or scaled or not isinstance(vit.head, nn.Linear):
-            raise ValueError(f"{name} field 'arch': expected a CLIP tower: one class token, a position embedding, no "
-                             'LayerScale, and a linear head (num_classes = embedding size)')
-
-
-def build_vit(network: type[nn.Module], arch: str | dict, traits: dict) -> nn.Module:
-    """timm's network for a name, or for its own arguments.
-
-    Args:
-        network: timm's class; a named network must be one.
-        arch: timm's name ('eva02_base_patch16_clip_224') or a dict of the class's arguments.
-        traits: defaults beneath a dict.
-
-    Raises:
-        ValueError: timm has no such name, or it is another kind of network.
-        TypeError: an argument in the dict is not one of timm's.
-    """
-    if isinstance(arch, dict):
-        return network(**{**traits, **arch, 'dynamic_img_size': True})
-    if not timm.is_model(arch):
-        raise ValueError(f"backbone field 'arch': found {arch!r}, expected a network name of timm {timm.__version__}, "
-                         f'such as {timm.list_models("*clip_224")[:4]}, or a dict of its arguments')
-    vit = timm.create_model(arch, dynamic_img_size=True)
-    if not isinstance(vit, network) or vit.embed_dim not in CLIP_EMBED_DIMS:
-        raise ValueError(f"backbone field 'arch': {arch!r} is timm's {type(vit).__name__} of width {vit.num_features}, "
-                         f'expected a {network.__name__} of width {sorted(CLIP_EMBED_DIMS)}; or give a dict')
-    vit.reset_classifier(CLIP_EMBED_DIMS[vit.embed_dim])
-    return vit

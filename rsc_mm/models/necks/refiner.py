@@ -4,8 +4,9 @@ import torch
 from mmengine.model import BaseModule
 from timm.layers import trunc_normal_
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from rsc_mm.models.backbones.readouts import ValueReadout, run_block
+from rsc_mm.models.backbones.blocks import run_block
 from rsc_mm.models.backbones.vit_tower import ViTTower
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.refiner_checkpoint import load_refiner_checkpoint
@@ -26,8 +27,9 @@ class Refiner(BaseModule):
               Z_{inter} = \mathrm{FC}_{inter}[Z_{l_1}, Z_{l_2}], \quad
               \hat z_{CLS} = \mathrm{FC}_{CLS}(\mathrm{RoIPool}(f_A(X), b))
 
-    (eq. 8, 10, 11). The last block passes through the tower's own dense readout; rotary positions are those of the
-    region grid, as if the region were an image of its own; the final norm and the head are the tower's, frozen.
+    (eq. 8, 10, 11). The last blocks pass through the tower's own dense readout; rotary positions are those of the
+    region grid, as if the region were an image of its own; the final norm and the head are the tower's, frozen. A tower
+    without class token has no :math:`\hat z_{CLS}` either.
 
     ==================================== ========== ========== ========= ==========
     trained parameters, hidden_dims 4096     blocks   FC_inter    FC_CLS      total
@@ -49,6 +51,7 @@ class Refiner(BaseModule):
             'exogenous' (K new blocks on top of the whole tower) or 'pacl' (PACL's residual vision embedder on top of
             the whole tower, without FC_inter, class token and blocks).
         late: refine the whole map as one region, and RoIAlign the result (eq. 12).
+        with_cp: activation checkpointing of FC_inter and the blocks.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH, command=COMMAND)``: what stage 1 saved, and the command
             that makes it, for the message if the file is missing. Loaded by the distiller.
 
@@ -58,13 +61,14 @@ class Refiner(BaseModule):
 
     def __init__(self, backbone: ViTTower, num_blocks: int = 4, inter_layers: tuple[int, int] | None = (4, 7),
                  hidden_dims: int = 4096, region_token: bool = True, init: str = 'last_blocks', late: bool = False,
-                 init_cfg: dict | None = None) -> None:
+                 with_cp: bool = False, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        _check_fields(backbone, num_blocks, inter_layers, init)
+        _check_fields(backbone, num_blocks, inter_layers, region_token, init)
         vit, width = backbone.vit, backbone.width
         self.patch_size = backbone.patch_size
         self.init = init
         self.late = late
+        self.with_cp = with_cp
         early = backbone.depth if INITS[init] else backbone.depth - num_blocks  # blocks of f_A
         inter = () if init == 'pacl' else tuple(inter_layers or ())
         self.layers = tuple(sorted({*(layer - 1 for layer in inter), early - 1}))
@@ -76,9 +80,10 @@ class Refiner(BaseModule):
         self.rope = copy.deepcopy(getattr(vit, 'rope', None))
         self.blocks = copy.deepcopy(vit.blocks[-num_blocks:]).requires_grad_(True) if init != 'pacl' else None
         self.norm = copy.deepcopy(vit.norm).requires_grad_(False)
-        self.head = copy.deepcopy(vit.head).requires_grad_(False)
-        for module in self._unused() if self.blocks else ():
-            module.requires_grad_(False)
+        self.head = copy.deepcopy(backbone.dense_head()).requires_grad_(False)
+        self.readout.requires_grad_(self.blocks is not None)
+        for part in self._unused() if self.blocks else ():
+            part.requires_grad_(False)
 
     def init_weights(self, backbone: ViTTower) -> None:
         """Start from the tower's weights, then load ``init_cfg.checkpoint`` if there is one.
@@ -102,7 +107,8 @@ class Refiner(BaseModule):
             backbone: the tower, after its weights were loaded.
         """
         self.norm.load_state_dict(backbone.vit.norm.state_dict())
-        self.head.load_state_dict(backbone.vit.head.state_dict())
+        self.head.load_state_dict(backbone.dense_head().state_dict())
+        self.readout.load_state_dict(backbone.readout.state_dict())
         if self.init == 'last_blocks':
             self.blocks.load_state_dict(backbone.vit.blocks[-len(self.blocks):].state_dict())
         elif self.blocks is not None:
@@ -137,17 +143,18 @@ class Refiner(BaseModule):
         """
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
-    def _unused(self) -> list[nn.Module]:
-        """What would get no gradient: parts of the last block, and FC_CLS before an only block's value path."""
-        blind = self.fc_cls is not None and len(self.blocks) == 1 and isinstance(self.readout, ValueReadout)
-        return [*self.readout.unused(self.blocks[-1]), *([self.fc_cls] if blind else [])]
+    def _unused(self) -> list[nn.Module | nn.Parameter]:
+        """What would get no gradient: parts of the last blocks, and FC_CLS before a readout that is blind to it."""
+        blind = self.fc_cls is not None and len(self.blocks) == 1 and not self.readout.reads_prefix
+        parts = self.readout.unused(self.blocks[-self.readout.num_blocks:])
+        return [*parts, self.fc_cls] if blind else parts
 
     def _early_map(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """f_A(X) + Z_inter (B, C, h, w)."""
         if self.fc_inter is None:
             return maps[-1]
         inter = torch.cat([maps[i] for i in self.inter], dim=1).permute(0, 2, 3, 1)  # (B, h, w, 2C)
-        return maps[-1] + self.fc_inter(inter).permute(0, 3, 1, 2)  # (B, C, h, w)
+        return maps[-1] + self._run(self.fc_inter, inter).permute(0, 3, 1, 2)  # (B, C, h, w)
 
     def _whole_maps(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """f_R of the whole map (B, D, h, w)."""
@@ -162,12 +169,21 @@ class Refiner(BaseModule):
             return self._refine(*(torch.cat([x, x.new_zeros(1, *x.shape[1:])]) for x in (tokens, region)), size)[:0]
         if self.embedder is not None:
             return self.head(self.norm(self.embedder(tokens)))
-        region = region if self.fc_cls is None else self.fc_cls(region)
-        tokens = torch.cat([region[:, None].to(tokens), tokens], dim=1)  # (K, 1+L, C)
+        if self.readout.num_prefix_tokens:
+            region = region if self.fc_cls is None else self.fc_cls(region)
+            tokens = torch.cat([region[:, None].to(tokens), tokens], dim=1)  # (K, 1+L, C)
         rope = None if self.rope is None else self.rope.get_embed(shape=size)
+        inputs = [tokens]
         for block in self.blocks[:-1]:
-            tokens = run_block(block, tokens, rope)
-        return self.head(self.norm(self.readout(self.blocks[-1], tokens, rope)))
+            inputs.append(self._run(run_block, block, inputs[-1], rope))
+        count = self.readout.num_blocks
+        content = self._run(self.readout, self.blocks[-count:], tuple(inputs[-count:]), rope).content
+        return self.head(self.norm(content))
+
+    def _run(self, function: callable, *args: object) -> torch.Tensor:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(function, *args, use_reentrant=False)
+        return function(*args)
 
 
 class VisionEmbedder(nn.Module):
@@ -219,12 +235,19 @@ def reset(module: nn.Module) -> None:
         module.reset_parameters()
 
 
-def _check_fields(backbone: ViTTower, num_blocks: int, inter_layers: tuple | None, init: str) -> None:
+def _check_fields(backbone: ViTTower, num_blocks: int, inter_layers: tuple | None, region_token: bool,
+                  init: str) -> None:
     if init not in INITS:
         raise ValueError(f"Refiner field 'init': found {init!r}, expected one of {sorted(INITS)}")
-    if not 1 <= num_blocks < backbone.depth:
-        raise ValueError(f"Refiner field 'num_blocks': found {num_blocks}, expected 1 to {backbone.depth - 1} for a "
-                         f'tower of {backbone.depth} blocks')
+    least = backbone.readout.num_blocks
+    if not least <= num_blocks < backbone.depth:
+        raise ValueError(f"Refiner field 'num_blocks': found {num_blocks}, expected {least} to {backbone.depth - 1} "
+                         f'for a tower of {backbone.depth} blocks whose readout reads {least}')
+    if backbone.num_prefix_tokens > 1:
+        raise ValueError(f"Refiner field 'backbone': found {backbone.num_prefix_tokens} prefix tokens, expected at "
+                         'most one, the class token: a region has no registers')
+    if region_token and not backbone.num_prefix_tokens and init != 'pacl':
+        raise ValueError("Refiner field 'region_token': found True for a tower without class token, expected False")
     early = backbone.depth if INITS[init] else backbone.depth - num_blocks
     if inter_layers is None:
         return

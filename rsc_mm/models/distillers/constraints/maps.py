@@ -3,7 +3,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from rsc_mm.models.backbones.readouts import projections
+from rsc_mm.models.backbones.blocks import projections
 
 
 class StudentMaps(NamedTuple):
@@ -37,7 +37,7 @@ def encode_maps(tower: nn.Module, images: torch.Tensor) -> StudentMaps:
     finally:
         hook.remove()
     if not seen:
-        raise ValueError(f"backbone field 'readout': found {tower.readout_name!r}, which computes no values in the "
+        raise ValueError(f"backbone field 'readout': found {tower.readout_config!r}, which computes no values in the "
                          "last block, expected one that does, such as 'value'")
     grid = dense.shape[2:]
     values = seen[-1][:len(dense), -grid.numel():]  # (B, N, C); no image at all was encoded as one stand-in
