@@ -3,13 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.patches import Patch
 
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
 from rsc_mm.visualization import class_map
-from rsc_mm.visualization.figures import class_colours, panels, save_figure
+from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure
 
 from .config import load_config
 from .shapes_experiments import BOUNDS, CLIP, COLUMNS, EVALUATION, digits
@@ -66,9 +65,7 @@ def draw_pictures(checkpoint: str, out: Path, count: int = 5) -> None:
         axis.set_ylabel(title)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    figure.legend(handles=[Patch(color=colours(i), label=name) for i, name in enumerate(names)], ncol=9,
-                  loc='lower center', fontsize=7)
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    add_legend(figure, names, columns=9)
     save_figure(figure, out)
 
 

@@ -12,7 +12,7 @@ def random_places(count: int, grid: int, part: int, generator: torch.Generator) 
         count: number N of places.
         grid: side of the grid in cells.
         part: side of the square in cells.
-        generator: where the chance comes from.
+        generator: random number generator.
 
     Returns:
         (N, 2) int64, row and column of the upper left cell.

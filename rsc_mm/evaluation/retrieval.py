@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from rsc_mm.utils.precision import full_precision
+from rsc_mm.utils.regions import cell_centres
 
 
 def smallest_regions(boxes: torch.Tensor, grid: tuple[int, int], patch_size: int) -> torch.Tensor:
@@ -18,7 +19,7 @@ def smallest_regions(boxes: torch.Tensor, grid: tuple[int, int], patch_size: int
     Returns:
         (h, w) int64 box numbers; -1 where no box contains the centre.
     """
-    y, x = ((torch.arange(side, device=boxes.device) + 0.5) * patch_size for side in grid)
+    y, x = (centre.to(boxes.device) for centre in cell_centres(grid, patch_size))
     x1, y1, x2, y2 = boxes[:, :, None, None].unbind(1)  # (K, 1, 1)
     inside = (x1 <= x) & (x < x2) & (y1 <= y[:, None]) & (y[:, None] < y2)  # (K, h, w)
     area = ((x2 - x1) * (y2 - y1)).where(inside, torch.inf)  # (K, h, w)
@@ -61,7 +62,7 @@ def retrieve(queries: list[torch.Tensor], answers: list[torch.Tensor], targets: 
         answers: for each image (Q_i,), the right one among its own targets; -1 leaves the query out.
         targets: for each image (K_i, D).
         wrong: number n of wrong targets, none twice for a query.
-        generator: where the chance comes from, on the CPU.
+        generator: random number generator, on the CPU.
         chunk_size: most queries at a time, which bounds memory.
 
     Returns:

@@ -52,6 +52,76 @@ def boxes_to_network(boxes: torch.Tensor, original: tuple[int, int], resized: tu
     return boxes * scale
 
 
+def whole_cells(resized: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Rows and columns of the grid that lie in the image as a whole; what follows is partly or all padding.
+
+    Args:
+        resized: height and width after resizing, before padding.
+        patch_size: network pixels of one grid cell.
+
+    Returns:
+        At least one of each, of an image thinner than a patch too.
+    """
+    return max(1, resized[0] // patch_size), max(1, resized[1] // patch_size)
+
+
+def centred_cells(resized: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Rows and columns of the grid whose centre lies in the image, not in the padding.
+
+    Args:
+        resized: height and width after resizing, before padding.
+        patch_size: network pixels of one grid cell.
+    """
+    return int(resized[0] / patch_size + 0.5), int(resized[1] / patch_size + 0.5)
+
+
+def cell_side(original: tuple[int, int], resized: tuple[int, int], patch_size: int) -> float:
+    """Side of a grid cell in original pixels.
+
+    Args:
+        original: height and width of the image file.
+        resized: height and width after resizing, before padding.
+        patch_size: network pixels of one grid cell.
+    """
+    return original[1] / resized[1] * patch_size
+
+
+def cell_centres(grid: tuple[int, int], patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """y (h,) and x (w,) of the centres of the cells, in network pixels.
+
+    Args:
+        grid: h and w.
+        patch_size: network pixels of one grid cell.
+    """
+    return tuple((torch.arange(side) + 0.5) * patch_size for side in grid)
+
+
+def token_at(point: tuple[float, float], original: tuple[int, int], resized: tuple[int, int],
+             patch_size: int) -> tuple[int, int]:
+    """The token under a pixel of the image file.
+
+    Args:
+        point: x and y in original pixels, whole numbers at their centres.
+        original: height and width of the image file.
+        resized: height and width after resizing, before padding.
+        patch_size: network pixels of one grid cell.
+
+    Returns:
+        Row and column on the grid.
+
+    Raises:
+        ValueError: the point is not in the image.
+    """
+    (x, y), (height, width) = point, original
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f'point: found x,y = {x:g},{y:g}, expected x in 0..{width - 1} and y in 0..{height - 1} for '
+                         f'the image of width x height {width} x {height}')
+    # A box without extent, in the frame where pixel 0 reaches from 0 to 1.
+    box = boxes_to_network(torch.tensor([[x + 0.5, y + 0.5] * 2], dtype=torch.double), original, resized)
+    column, row = (box[0, :2] // patch_size).long().tolist()
+    return row, column
+
+
 @full_precision
 def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int) -> torch.Tensor:
     r"""One feature per region: RoIAlign to 1 x 1 (CLIPSelf, sec. 3.2), in float32.

@@ -1,4 +1,6 @@
-from .affinity import affinity_map, colour_range, token_at
+from rsc_mm.utils.regions import token_at
+
+from .affinity import affinity_map, colour_range
 from .class_maps import class_map
 from .clusters import cluster_maps, kmeans
 from .embedding import knn_accuracy, silhouette, tsne

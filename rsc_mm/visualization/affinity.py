@@ -3,7 +3,6 @@ import torch
 from torch.nn import functional as F
 
 from rsc_mm.utils.precision import full_precision
-from rsc_mm.utils.regions import boxes_to_network
 
 
 @full_precision
@@ -21,39 +20,19 @@ def affinity_map(dense: torch.Tensor, row: int, column: int) -> torch.Tensor:
     return torch.einsum('d,dhw->hw', tokens[:, row, column], tokens)
 
 
-def token_at(point: tuple[float, float], original: tuple[int, int], resized: tuple[int, int],
-             patch_size: int) -> tuple[int, int]:
-    """The token under a pixel of the image file.
-
-    Args:
-        point: x and y in original pixels, whole numbers at their centres.
-        original: height and width of the image file.
-        resized: height and width after resizing, before padding.
-        patch_size: network pixels of one grid cell.
-
-    Returns:
-        Row and column on the grid.
-
-    Raises:
-        ValueError: the point is not in the image.
-    """
-    (x, y), (height, width) = point, original
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f'point: found x,y = {x:g},{y:g}, expected x in 0..{width - 1} and y in 0..{height - 1} for '
-                         f'the image of width x height {width} x {height}')
-    # A box without extent, in the frame where pixel 0 reaches from 0 to 1.
-    box = boxes_to_network(torch.tensor([[x + 0.5, y + 0.5] * 2], dtype=torch.double), original, resized)
-    column, row = (box[0, :2] // patch_size).long().tolist()
-    return row, column
-
-
-def colour_range(affinity: torch.Tensor, row: int, column: int) -> tuple[float, float]:
-    """Lowest and highest cosine, the query's own left out unless it is the only token.
+def colour_range(affinity: torch.Tensor, row: int, column: int,
+                 whole: tuple[int, int] | None = None) -> tuple[float, float]:
+    """Lowest and highest cosine of the tokens that lie in the image as a whole, the query's own left out.
 
     Args:
         affinity: (h, w).
         row, column: the query.
+        whole: rows and columns that lie in the image as a whole, see `whole_cells`; default: all.
     """
-    others = torch.ones_like(affinity, dtype=torch.bool)
-    others[row, column] = affinity.numel() == 1
+    rows, columns = whole or affinity.shape
+    others = torch.zeros_like(affinity, dtype=torch.bool)
+    others[:rows, :columns] = True
+    others[row, column] = False
+    if not others.any():  # the query is the only token
+        others[row, column] = True
     return affinity[others].min().item(), affinity[others].max().item()

@@ -36,20 +36,46 @@ def kmeans(tokens: torch.Tensor, clusters: int, seed: int = 0, restarts: int = 4
     return order.argsort()[assigned]
 
 
-def cluster_maps(maps: list[torch.Tensor], clusters: int, seed: int = 0,
-                 together: bool = False) -> list[torch.Tensor]:
+@full_precision
+def cluster_maps(maps: list[torch.Tensor], clusters: int, seed: int = 0, together: bool = False,
+                 whole: list[tuple[int, int]] | None = None) -> list[torch.Tensor]:
     """The cluster (h, w) of every token.
+
+    Tokens at the right and lower border that are partly padding are unlike all others: they would get a cluster of
+    their own. So only tokens that lie in the image as a whole form clusters; the rest take the nearest one's number.
 
     Args:
         maps: dense maps (D, h, w).
         clusters: number of clusters.
         seed: of K-means.
         together: all maps at once.
+        whole: rows and columns of each map that lie in the image as a whole, see `whole_cells`; default: all.
+
+    Raises:
+        ValueError: there are fewer whole tokens than clusters.
     """
-    tokens = [dense.flatten(1).t() for dense in maps]  # (N, D)
-    numbers = (kmeans(torch.cat(tokens), clusters, seed).split([len(t) for t in tokens]) if together
-               else [kmeans(t, clusters, seed) for t in tokens])
-    return [number.view(dense.shape[1:]) for number, dense in zip(numbers, maps)]
+    groups = [range(len(maps))] if together else [[i] for i in range(len(maps))]
+    whole = whole or [dense.shape[1:] for dense in maps]
+    numbers = {}
+    for group in groups:
+        inside = torch.cat([maps[i][:, :whole[i][0], :whole[i][1]].flatten(1).t() for i in group])  # (M, D)
+        present, owner = kmeans(inside, clusters, seed).unique(return_inverse=True)
+        centres = mean_directions(inside, owner)
+        for i in group:
+            tokens = F.normalize(maps[i].flatten(1).t(), dim=1)  # (N, D)
+            numbers[i] = present[nearest_centre(tokens, centres)].view(maps[i].shape[1:])  # (h, w)
+    return [numbers[i] for i in range(len(maps))]
+
+
+def mean_directions(tokens: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    """Mean of the unit tokens of each cluster (clusters, D).
+
+    Args:
+        tokens: (M, D).
+        owner: cluster of each (M,), none without tokens.
+    """
+    count = torch.bincount(owner)[:, None]  # (clusters, 1)
+    return tokens.new_zeros(len(count), tokens.shape[1]).index_add_(0, owner, F.normalize(tokens, dim=1)) / count
 
 
 def plus_plus(tokens: torch.Tensor, clusters: int, generator: torch.Generator) -> torch.Tensor:
@@ -58,7 +84,7 @@ def plus_plus(tokens: torch.Tensor, clusters: int, generator: torch.Generator) -
     Args:
         tokens: (M, D).
         clusters: number of centres.
-        generator: where the chance comes from.
+        generator: random number generator.
     """
     chosen = [int(torch.randint(len(tokens), (1, ), generator=generator))]
     nearest = tokens.new_full((len(tokens), ), torch.inf)

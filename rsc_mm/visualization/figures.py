@@ -1,12 +1,15 @@
 """Figures of maps by matplotlib; nothing here opens a window or changes matplotlib's settings."""
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from .palette import class_palette
 
 
 def panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
@@ -41,9 +44,30 @@ def class_colours(count: int) -> ListedColormap:
     Args:
         count: number of colours.
     """
-    few = colormaps['tab20'].colors
-    colours = few[:count] if count <= len(few) else colormaps['nipy_spectral'].resampled(count)(range(count))
-    return ListedColormap(colours).with_extremes(bad='0.85')
+    return ListedColormap(np.array(class_palette(count)).reshape(-1, 3) / 255).with_extremes(bad='0.85')  # (count, 3)
+
+
+def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: int | None = None) -> None:
+    """Names of the classes in the colours of `class_colours` below the panels, and a line of text; makes room for both.
+
+    Args:
+        figure: with its panels.
+        names: in label order; none: no legend.
+        note: what must be known to read the colours.
+        columns: of the legend; default: as many as fit.
+    """
+    width, height = figure.get_size_inches()
+    columns = columns or max(1, int(width / (0.35 + 0.075 * max(map(len, names), default=1))))
+    lines = -(-len(names) // columns)
+    room = 0.1 + 0.17 * lines + 0.2 * bool(note)  # inches
+    figure.set_size_inches(width, height + room)
+    figure.tight_layout(rect=(0, room / (height + room), 1, 1))
+    if names:
+        colours = class_colours(len(names))
+        figure.legend(handles=[Patch(color=colours(i), label=name) for i, name in enumerate(names)], ncol=columns,
+                      loc='lower center', fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.2 * bool(note) / height))
+    if note:
+        figure.text(0.5, 0.07 / (height + room), note, ha='center', fontsize=7, wrap=True)
 
 
 def show_map(axis: Axes, grid: torch.Tensor, shape: tuple[int, int], cell: float, **options: object) -> None:

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from rsc_mm.utils.precision import full_precision
-from rsc_mm.utils.regions import boxes_to_network, expand_boxes, pool_masks, pool_regions, resized_shape
+from rsc_mm.utils.regions import (
+    boxes_to_network,
+    cell_centres,
+    cell_side,
+    centred_cells,
+    expand_boxes,
+    pool_masks,
+    pool_regions,
+    resized_shape,
+    whole_cells,
+)
 
 
 def test_resized_shape():
@@ -87,3 +97,12 @@ def test_full_precision_turns_autocast_off_inside():
     with torch.autocast('cpu', torch.bfloat16):
         assert product(torch.ones(2, 2).bfloat16(), [torch.ones(2, 2)]).dtype == torch.float32
     assert product(torch.ones(2, 2).double(), [torch.ones(2, 2).double()]).dtype == torch.float64
+
+
+def test_cells_at_the_border_of_the_image():
+    # 87 x 128 pixels on patches of 8: ten rows are whole, of the eleventh 7 of 8 pixels are image.
+    assert whole_cells((87, 128), 8) == (10, 16) and centred_cells((87, 128), 8) == (11, 16)
+    assert centred_cells((83, 5), 8) == (10, 1) and whole_cells((83, 5), 8) == (10, 1)
+    assert cell_side((427, 640), (214, 320), 8) == 16
+    y, x = cell_centres((2, 3), 8)
+    assert y.tolist() == [4, 12] and x.tolist() == [4, 12, 20]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rsc_mm.visualization import affinity_map, token_at
+from rsc_mm.visualization import affinity_map, colour_range, token_at
 
 
 def test_affinity_by_hand_and_against_a_slow_version() -> None:
@@ -33,3 +33,11 @@ def test_points_of_a_resized_image(point: tuple, expected: tuple) -> None:
 def test_points_outside_are_refused_with_the_size(point: tuple) -> None:
     with pytest.raises(ValueError, match=r'found x,y = .* x in 0..99 and y in 0..49 .* width x height 100 x 50'):
         token_at(point, (50, 100), (64, 128), 8)
+
+
+def test_colours_run_over_whole_tokens_without_the_query():
+    affinity = torch.tensor([[1., 0.5, -0.9], [0.2, 0.4, -0.8], [-1, -1, -1]])
+    assert colour_range(affinity, 0, 0, (2, 2)) == (pytest.approx(0.2), 0.5)
+    assert colour_range(affinity, 0, 0) == (-1, 0.5)
+    assert colour_range(affinity, 2, 2, (2, 2)) == (pytest.approx(0.2), 1)  # a query in the border
+    assert colour_range(torch.ones(1, 1), 0, 0) == (1, 1)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rsc_mm.visualization import kmeans
+from rsc_mm.visualization import cluster_maps, kmeans
 from rsc_mm.visualization.clusters import lloyd, nearest_centre, plus_plus
 
 
@@ -63,3 +63,34 @@ def test_fewer_different_tokens_than_clusters_leave_clusters_empty() -> None:
     assert kmeans(torch.eye(3), 3).sort().values.tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match='kmeans.clusters: found 6, expected 1 to 5, the number of tokens'):
         kmeans(torch.ones(5, 3), 6)
+
+
+def padded_map(axis: int = 0) -> torch.Tensor:
+    """A map (6, 5, 4): two halves of unlike tokens, and a last row that is half padding, unlike both."""
+    tokens, _ = blobs((8, 8))
+    tokens = torch.cat([tokens, F.one_hot(torch.full((4, ), 5), 6) + 0.1 * tokens[:4]])
+    return tokens.roll(axis, 1).t().reshape(6, 5, 4)
+
+
+def test_tokens_that_are_partly_padding_form_no_cluster() -> None:
+    dense = padded_map()
+    assert cluster_maps([dense], 3)[0][4].unique().tolist() == [2]  # without their extent: a cluster of their own
+    assigned, = cluster_maps([dense], 2, whole=[(4, 4)])
+    assert torch.equal(assigned[:4], kmeans(dense[:, :4].flatten(1).t(), 2).view(4, 4))
+    assert assigned[:2].unique().numel() == assigned[2:4].unique().numel() == 1
+    with pytest.raises(ValueError, match='found 17, expected 1 to 16, the number of tokens'):
+        cluster_maps([dense], 17, whole=[(4, 4)])
+
+
+def test_maps_are_clustered_one_by_one_or_together() -> None:
+    maps = [padded_map(), padded_map(axis=2)]
+    apart = cluster_maps(maps, 2, whole=[(4, 4)] * 2)
+    together = cluster_maps(maps, 4, together=True, whole=[(4, 4)] * 2)
+    assert all(len(grid[:4].unique()) == 2 for grid in apart + together)
+    assert len(torch.stack(together)[:, :4].unique()) == 4
+    tokens = torch.cat([dense[:, :4].flatten(1).t() for dense in maps])
+    assert torch.equal(torch.stack(together)[:, :4].flatten(), kmeans(tokens, 4))
+
+
+def test_more_clusters_than_different_tokens() -> None:
+    assert cluster_maps([torch.ones(3, 2, 2)], 3, whole=[(2, 2)])[0].tolist() == [[0, 0], [0, 0]]

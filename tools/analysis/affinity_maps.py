@@ -6,7 +6,8 @@
 A row for each point, a column for each checkpoint after the image itself. Shown is the cosine cos(Z[q], Z[p]) of every
 token p to the token q under the point, marked by a red dot (Qiu et al., ICLR 2025, fig. 5a and app. F.1). Cosines of
 different towers lie in different ranges: each map's colours run from its lowest (dark) to its highest cosine other than
-the query's own, and both stand below it. Tokens that belong to the query's object should be bright, others dark.
+the query's own, and both stand below it; the picture says that colours cannot be compared between columns. Tokens that
+belong to the query's object should be bright, others dark.
 
 Points are x,y in pixels of the image file. --config is one file for all checkpoints or one for each; a RefinerTrainer
 shows its Refiner, the whole image as its region. The image is read with model.data_preprocessor.image_size as its
@@ -21,8 +22,9 @@ from rsc_mm.apis import load_config
 from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
 from rsc_mm.apis.evaluation_data import build_preprocessor, whole_image
 from rsc_mm.apis.features import load_several
-from rsc_mm.visualization import affinity_map, colour_range, token_at
-from rsc_mm.visualization.figures import panels, save_figure, show_map
+from rsc_mm.utils.regions import cell_side, token_at, whole_cells
+from rsc_mm.visualization import affinity_map, colour_range
+from rsc_mm.visualization.figures import add_legend, panels, save_figure, show_map
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,19 +64,21 @@ def main() -> None:
     towers = load_several(args.config, args.checkpoints, args.names, args.cfg_options)
     maps = {name: features.parts(network)[0][0].cpu() for name, features in towers.items()}  # (D, h, w)
     affinities = {name: [affinity_map(dense, *query) for query in queries] for name, dense in maps.items()}
-    cell = image.shape[2] / resized[1] * preprocessor.patch_size
+    cell = cell_side(image.shape[1:], resized, preprocessor.patch_size)
+    whole = whole_cells(resized, preprocessor.patch_size)
     figure, axes = panels(len(queries), 1 + len(affinities), (2.6, 2.9))
     for i, (row, query) in enumerate(zip(axes, queries)):
         row[0].imshow(image.permute(1, 2, 0).numpy())
         for axis, (name, maps) in zip(row[1:], affinities.items()):
-            lowest, highest = colour_range(maps[i], *query)
+            lowest, highest = colour_range(maps[i], *query, whole)
             show_map(axis, maps[i], image.shape[1:], cell, cmap='viridis', vmin=lowest, vmax=highest)
             axis.set_xlabel(f'{lowest:.2f} to {highest:.2f}', fontsize=8)
             axis.set_title(name, fontsize=9)
         for axis in row:
             axis.plot(*args.points[i], 'o', color='red', markeredgecolor='white', markersize=6)
             axis.set(xticks=[], yticks=[])
-    figure.tight_layout()
+    add_legend(figure, (), "Colours run from each map's lowest to its highest cosine, written below it: they cannot be "
+               'compared between columns.')
     print(f'wrote {save_figure(figure, args.out)}')
 
 

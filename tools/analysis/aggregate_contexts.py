@@ -17,6 +17,7 @@ CONFIG and CHECKPOINT are those of coupling_ratio.py; the test_dataloader needs 
 centre squares of --target-size pixels, by default half of model.data_preprocessor.image_size, the contexts' size.
 """
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.contexts import ContextAggregator, segment
 from rsc_mm.apis.command_line import run_tool, tool_parser
 from rsc_mm.utils.tables import markdown_table
-from rsc_mm.visualization.figures import class_colours, panels, save_figure
+from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,30 +60,35 @@ def main() -> None:
         rows.append([name, *scores])
         pictures[name] = predicted.view(len(targets), *targets[0]['labels'].shape)  # (targets, g, g)
     print(markdown_table(['N', 'mIoU', 'right tokens'], rows))
-    draw(targets[:args.rows], pictures, num_classes, args.out)
+    columns = {'annotation': torch.stack([target['labels'] for target in targets]),
+               **{f'N = {name}': maps for name, maps in pictures.items()}}
+    shown = {title: maps[:args.rows] for title, maps in columns.items()}
+    draw([target['image'] for target in targets[:args.rows]], shown, aggregator.dataset.metainfo['classes'], args.out)
 
 
-def draw(targets: list[dict], pictures: dict[str, torch.Tensor], num_classes: int, out: Path) -> None:
-    """Targets, their annotation, and the class of each token's cluster for each N.
+def draw(images: list[torch.Tensor], columns: dict[str, torch.Tensor], names: Sequence[str], out: Path) -> None:
+    """Targets, their annotation and the class of each token's cluster for each N, with a legend of the classes shown.
 
     Args:
-        targets: see `ContextAggregator`.
-        pictures: for each N the classes (at least len(targets), g, g).
-        num_classes: T.
+        images: R targets (3, H, H).
+        columns: for each title the classes (R, g, g), -1 for none.
+        names: of all T classes.
         out: file.
     """
-    colours = class_colours(num_classes)
-    figure, axes = panels(len(targets), 2 + len(pictures), (1.6, 1.7))
-    for i, (row, target) in enumerate(zip(axes, targets)):
-        row[0].imshow(target['image'].permute(1, 2, 0).numpy())
-        maps = {'annotation': target['labels'], **{f'N = {name}': maps[i] for name, maps in pictures.items()}}
-        for axis, (title, classes) in zip(row[1:], maps.items()):
-            axis.imshow(classes.double().where(classes >= 0, torch.nan).numpy(), cmap=colours, vmin=-0.5,
-                        vmax=num_classes - 0.5, interpolation='nearest')
+    present = torch.cat([maps.flatten() for maps in columns.values()]).unique()
+    present = present[present >= 0]
+    colours = class_colours(len(present))
+    figure, axes = panels(len(images), 1 + len(columns), (1.6, 1.7))
+    for i, (row, image) in enumerate(zip(axes, images)):
+        row[0].imshow(image.permute(1, 2, 0).numpy())
+        for axis, (title, maps) in zip(row[1:], columns.items()):
+            place = torch.searchsorted(present, maps[i]).double().where(maps[i] >= 0, torch.nan)  # (g, g)
+            axis.imshow(place.numpy(), cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, interpolation='nearest')
             axis.set_title(title if i == 0 else '', fontsize=9)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    figure.tight_layout()
+    add_legend(figure, [names[label] for label in present.tolist()], 'Light grey: no class. Colours mean the same '
+               'everywhere in the picture.')
     print(f'wrote {save_figure(figure, out)}')
 
 

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from rsc_mm.evaluation import recall, retrieve, smallest_regions
-from rsc_mm.utils.regions import resized_shape
+from rsc_mm.utils.regions import centred_cells, resized_shape
 
 from ..config import load_config
 from ..evaluation_data import batches, build_preprocessor, evaluation_dataset
@@ -82,8 +82,7 @@ class Encoder:
         for sample, dense, boxes, part in zip(samples, self.tower.encode_dense(prepared['images']), prepared['boxes'],
                                               parts):
             # Tokens whose centre lies in the image, not in the padding.
-            rows, columns = (int(side / patch + 0.5)
-                             for side in resized_shape(sample.ori_shape, self.preprocessor.image_size))
+            rows, columns = centred_cells(resized_shape(sample.ori_shape, self.preprocessor.image_size), patch)
             owner = smallest_regions(boxes, dense.shape[1:], patch)[:rows, :columns]
             tokens = dense[:, :rows, :columns].flatten(1).t()  # (N, D)
             yield {'tokens': tokens, 'owner': owner.flatten(), 'whole': part[:1], 'crops': part[1:]}
