@@ -13,8 +13,9 @@ from PIL import Image
 
 from rsc_mm.apis import load_features
 from rsc_mm.apis.analysis.coupling import couple, draw_pairs
-from rsc_mm.apis.analysis.objects import pick
+from rsc_mm.apis.analysis.objects import collect_objects, pick
 from rsc_mm.apis.command_line import run_tool
+from rsc_mm.apis.evaluation_data import evaluation_dataset
 from rsc_mm.datasets.shapes import CLASS_NAMES
 from rsc_mm.evaluation import coupled_cosines
 from rsc_mm.registry import MODELS
@@ -224,9 +225,24 @@ def test_tsne_prints_the_numbers_of_the_features(run, tmp_path, monkeypatch):
 
 def test_tsne_categories(run):
     wanted = {3: 2, 5: 1}
-    assert pick([3, 4, 5, 5, 3], wanted) == [0, 2, 4] and pick([3, 5], wanted) == [] and wanted == {3: 0, 5: 0}
+    assert pick([3, 4, 5, 5, 3], [True] * 5, wanted) == [0, 2, 4] and wanted == {3: 0, 5: 0}
+    assert pick([3, 5], [True] * 2, wanted) == [] and pick([3, 3], [False, True], {3: 2}) == [1]
     with pytest.raises(SystemExit, match=r"--categories: found \['unicorn'\], expected names of \["):
         run('tsne_objects', '--config', CONFIG, '--checkpoints', CLIP, '--categories', 'star', 'unicorn')
+
+
+def test_tsne_leaves_out_objects_without_a_cell(load, shapes_root, tmp_path, monkeypatch):
+    load('tsne_objects')
+    logged = []
+    monkeypatch.setattr('rsc_mm.apis.analysis.objects.print_log', lambda text, logger: logged.append(text))
+    config = Config.fromfile(CONFIG)
+    config.model.data_preprocessor.image_size = 8  # one cell in all: bicubic sampling misses most masks
+    dataset = evaluation_dataset(config)
+    towers = {'CLIP': load_features(config, CLIP)}
+    objects, owners = collect_objects(config, dataset, list(range(10)), towers)
+    things = int(dataset.table.is_thing[dataset.table.labels].sum())
+    assert len(objects['CLIP']) == len(owners) < things and objects['CLIP'].any(1).all()
+    assert logged == [f'left out {things - len(owners)} objects whose mask covers no cell of the grid']
 
 
 def test_retrieval_of_the_tiny_tower(run, tmp_path):

@@ -1,6 +1,7 @@
 """Features of annotated objects, for t-SNE and nearest neighbours."""
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from rsc_mm.datasets import RegionDataset
 from rsc_mm.utils.regions import pool_masks
@@ -37,6 +38,8 @@ def collect_objects(config: Config, dataset: RegionDataset, labels: list[int],
                     seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Features (M, D) of the same objects by each checkpoint's name, and their category (M,), a position in labels.
 
+    An object whose mask covers no cell of the grid has no feature: it is left out, and the log says how many are.
+
     Args:
         config: gives the preprocessor.
         dataset: images with masks.
@@ -51,33 +54,38 @@ def collect_objects(config: Config, dataset: RegionDataset, labels: list[int],
     """
     preprocessor, wanted = build_preprocessor(config), dict.fromkeys(labels, instances)
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in towers}
-    owners: list[int] = []
+    owners, unseen = [], 0
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
     for batch in batches(dataset, order, batch_size):
-        picked = [pick(sample.labels.tolist(), wanted) for sample in batch['data_samples']]
-        owners += [labels.index(int(sample.labels[row])) for sample, rows in zip(batch['data_samples'], picked)
-                   for row in rows]
         prepared = preprocessor(batch)
         if prepared['masks'] is None:
             raise ValueError(f"{config.filename}: found no masks, expected regions=dict(type='PanopticRegions')")
+        visible = [grid.flatten(1).any(1).tolist() for grid in prepared['masks']]
+        found = [sample.labels.tolist() for sample in batch['data_samples']]
+        unseen += sum(label in wanted and not seen for pair in zip(found, visible) for label, seen in zip(*pair))
+        picked = [pick(*pair, wanted) for pair in zip(found, visible)]
+        owners += [labels.index(image[row]) for image, rows in zip(found, picked) for row in rows]
         masks = [grid[rows] for grid, rows in zip(prepared['masks'], picked)]
         for name, features in towers.items():
             parts[name].append(pool_masks(features.parts(prepared['images'])[0], masks).cpu())
         if not any(wanted.values()):
             break
+    if unseen:
+        print_log(f'left out {unseen} objects whose mask covers no cell of the grid', 'current')
     return {name: torch.cat(features) for name, features in parts.items()}, torch.tensor(owners)
 
 
-def pick(labels: list[int], wanted: dict[int, int]) -> list[int]:
-    """The rows of an image whose category is still wanted; counts them off.
+def pick(labels: list[int], visible: list[bool], wanted: dict[int, int]) -> list[int]:
+    """The rows of an image whose mask covers a cell and whose category is still wanted; counts them off.
 
     Args:
         labels: categories of the image's objects.
+        visible: whether each object's mask covers a cell of the grid: without one it has no feature.
         wanted: how many more of each category; changed.
     """
     rows = []
-    for row, label in enumerate(labels):
-        if wanted.get(label, 0):
+    for row, (label, seen) in enumerate(zip(labels, visible)):
+        if seen and wanted.get(label, 0):
             wanted[label] -= 1
             rows.append(row)
     return rows
