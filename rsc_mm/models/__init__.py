@@ -15,14 +15,21 @@ from .distillers import (
     ensemble,
 )
 from .heads import TextClassifier
-from .losses import MaskedCrossEntropyLoss, RefinerLoss, RegionAlignmentLoss, RegionTextLoss, SCDLoss
+from .losses import (
+    MaskedCrossEntropyLoss,
+    PixelBCELoss,
+    RefinerLoss,
+    RegionAlignmentLoss,
+    RegionTextLoss,
+    SCDLoss,
+)
 from .necks import Refiner
 from .region_encoder import RegionEncoder
 from .region_preprocessor import RegionPreprocessor
-from .text import CLIPTextEncoder
+from .text import CLIPTextEncoder, VocabularyEncoder
 
 __all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'ConstrainedRLA', 'CropAlignment',
            'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling',
-           'NounAlignment', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder',
-           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'ViTTower',
-           'ensemble']
+           'NounAlignment', 'PixelBCELoss', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss',
+           'RegionEncoder', 'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA',
+           'TextClassifier', 'ViTTower', 'VocabularyEncoder', 'ensemble']

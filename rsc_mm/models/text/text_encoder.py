@@ -71,6 +71,21 @@ class CLIPTextEncoder(nn.Module):
         Raises:
             ValueError: a text does not fit the context; it is named, never cut.
         """
+        return self.encode_with_gradient(texts, normalize)
+
+    def encode_with_gradient(self, texts: list[str], normalize: bool = True) -> torch.Tensor:
+        """`encode` for those who train parameters of ``tower`` (CAT-Seg); the encoder itself freezes all of them.
+
+        Args:
+            texts: T texts.
+            normalize: divide by the L2 norm.
+
+        Returns:
+            (T, D) float32 on the tower's device.
+
+        Raises:
+            ValueError: a text does not fit the context.
+        """
         tokens = tokenize(texts, self.tower.context_length)
         device = self.tower.positional_embedding.device
         embeddings = torch.empty(len(texts), self.embed_dim, device=device)
