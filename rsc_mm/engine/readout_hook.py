@@ -1,0 +1,42 @@
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from rsc_mm.registry import HOOKS
+from rsc_mm.utils.checkpoint import CheckpointError, saved_readout
+
+
+@HOOKS.register_module()
+class ReadoutHook(Hook):
+    """Store the readout of the tower with every checkpoint of a model, and refuse those of another readout.
+
+    The weights of all readouts have the same names, and a segmentor or detector that is tested on another readout than
+    it was trained on collapses without an error. Checkpoints that do not say theirs are taken.
+    """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the readout into ``meta``.
+
+        Args:
+            runner: the runner.
+            checkpoint: what will be saved; changed in place.
+        """
+        checkpoint['meta']['readout'] = _tower(runner).readout_config
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the readouts.
+
+        Args:
+            runner: the runner.
+            checkpoint: what was loaded.
+
+        Raises:
+            CheckpointError: the checkpoint was saved with another readout.
+        """
+        saved, expected = saved_readout(checkpoint), _tower(runner).readout_config
+        if saved not in (None, expected):
+            raise CheckpointError(f'the checkpoint was trained with readout {saved!r}, expected {expected!r}, that of '
+                                  f"the config; set 'model.backbone.readout' to {saved!r}")
+
+
+def _tower(runner: Runner) -> object:
+    return getattr(runner.model, 'module', runner.model).backbone
