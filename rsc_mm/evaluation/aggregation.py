@@ -2,6 +2,7 @@
 import torch
 from torch.nn import functional as F
 
+from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.precision import full_precision
 
 
@@ -131,10 +132,6 @@ def matched_iou(clusters: torch.Tensor, labels: torch.Tensor, num_classes: int) 
 
 def _best_assignment(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and columns of the one to one assignment with the greatest sum."""
-    try:
-        from scipy.optimize import linear_sum_assignment  # here, since the core does not need SciPy
-    except ImportError as error:
-        raise ImportError("Hungarian matching needs SciPy, which is not installed. "
-                          "How: pip install -e '.[vis]'") from error
-    rows, columns = linear_sum_assignment(scores.numpy(), maximize=True)
+    optimize = optional_module('scipy.optimize', 'SciPy', 'Hungarian matching')
+    rows, columns = optimize.linear_sum_assignment(scores.numpy(), maximize=True)
     return torch.from_numpy(rows), torch.from_numpy(columns)

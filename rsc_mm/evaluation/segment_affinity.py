@@ -2,7 +2,9 @@
 import torch
 from torch.nn import functional as F
 
+from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.precision import full_precision
+from rsc_mm.utils.regions import region_centres
 
 
 @full_precision
@@ -12,17 +14,18 @@ def segment_auc(tokens: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
     .. math:: \mathrm{AUC} = P\big(\cos(z_i, z_j) > \cos(z_k, z_l)\;\big|\; s_i = s_j,\; s_k \ne s_l\big)
 
     over all pairs of different tokens of a region: the area under the ROC curve of the correlations that `SCDLoss`
-    distils, as a classifier of "same segment". 0.5 says nothing, 1 is perfect; scale and temperature do not matter.
-    Not in the paper, which judges correlations by pictures and by unsupervised segmentation.
+    distils, as a classifier of "same segment"; equal cosines count half. 0.5 says nothing, 1 is perfect; scale and
+    temperature do not matter. Not in the paper, which judges correlations by pictures and by unsupervised segmentation.
 
     Args:
         tokens: (K, L, D).
         segments: the segment of each token (K, L), whole numbers.
 
     Returns:
-        (K,); NaN where all tokens lie in one segment, or each in one of its own.
+        (K,) float64; NaN where all tokens lie in one segment, or each in one of its own.
 
     Raises:
+        ImportError: scikit-learn is not installed; the message names the extra.
         ValueError: the shapes do not fit.
     """
     if tokens.shape[:2] != segments.shape:
@@ -30,8 +33,12 @@ def segment_auc(tokens: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
                          'expected (K, L, D) and (K, L)')
     tokens = F.normalize(tokens, dim=2)
     upper = torch.ones(2 * segments.shape[1:], dtype=torch.bool).triu(1)  # (L, L), every pair once
-    values = [_auc((z @ z.t())[upper], (s[:, None] == s)[upper]) for z, s in zip(tokens, segments)]
-    return torch.stack(values) if values else tokens.new_zeros(0)
+    metrics, values = optional_module('sklearn.metrics', 'scikit-learn', 'The segment AUC'), []
+    for z, s in zip(tokens.cpu(), segments.cpu()):
+        same = (s[:, None] == s)[upper]  # (L * (L - 1) / 2,)
+        both = same.any() and not same.all()
+        values.append(metrics.roc_auc_score(same, (z @ z.t())[upper]) if both else torch.nan)
+    return torch.tensor(values, dtype=torch.double)
 
 
 def segments_at(segmentation: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
@@ -45,15 +52,6 @@ def segments_at(segmentation: torch.Tensor, boxes: torch.Tensor, size: int) -> t
     Returns:
         (K, size^2), row by row.
     """
-    centres = (torch.arange(size) + 0.5) / size
-    x, y = (boxes[:, None, i] + centres * (boxes[:, i + 2] - boxes[:, i])[:, None] for i in (0, 1))  # (K, size)
+    x, y = region_centres(boxes, size)
     x, y = x.long().clamp(0, segmentation.shape[1] - 1), y.long().clamp(0, segmentation.shape[0] - 1)
     return segmentation[y[:, :, None], x[:, None, :]].flatten(1)  # (K, size^2)
-
-
-def _auc(scores: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """Mann-Whitney's statistic: mean rank of the same-segment pairs among all, ties in the order they stand."""
-    ranks = torch.empty_like(scores, dtype=torch.double)
-    ranks[scores.argsort(stable=True)] = torch.arange(len(scores), dtype=torch.double)
-    inside = int(same.sum())
-    return (ranks[same].sum() - inside * (inside - 1) / 2) / (inside * (len(scores) - inside))

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import boxes_to_network, resized_shape
+from rsc_mm.utils.regions import boxes_to_network, crop_extent, pixel_boxes, resized_shape
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -180,10 +180,9 @@ class RegionPreprocessor(BaseDataPreprocessor):
         places = iter(crops)
         for image, sample in zip(inputs, samples):
             for x1, y1, x2, y2 in pixel_boxes(sample.crop_boxes, image.shape[1:]):
-                height, width = resized_shape((y2 - y1, x2 - x1), s)
-                top, left = (s - height) // 2, (s - width) // 2
-                crop = self._resize(image[:, y1:y2, x1:x2], (height, width))
-                next(places)[:, top:top + height, left:left + width] = crop
+                left, top, right, bottom = crop_extent((y2 - y1, x2 - x1), s)
+                crop = self._resize(image[:, y1:y2, x1:x2], (bottom - top, right - left))
+                next(places)[:, top:bottom, left:right] = crop
         return self._normalise(crops)
 
     def _grid_masks(self, masks: torch.Tensor, longest: int, grid: Size) -> torch.Tensor:
@@ -204,22 +203,6 @@ class RegionPreprocessor(BaseDataPreprocessor):
         hub = MessageHub.get_current_instance()
         key = [int(hub.get_info('seed', 0) or 0), int(hub.get_info('iter', 0))]
         return self.multiscale[np.random.default_rng(key).integers(len(self.multiscale))]
-
-
-def pixel_boxes(boxes: torch.Tensor, shape: Size) -> list[list[int]]:
-    """Boxes rounded half to even as PIL's crop does, clipped to the image, at least one pixel in size.
-
-    Args:
-        boxes: (K, 4) in original pixels.
-        shape: height and width of the image.
-
-    Returns:
-        K lists [x1, y1, x2, y2].
-    """
-    limit = torch.tensor([shape[1], shape[0]])
-    first = boxes[:, :2].cpu().round().long().clamp(min=0).minimum(limit - 1)
-    last = boxes[:, 2:].cpu().round().long().minimum(limit).maximum(first + 1)
-    return torch.cat([first, last], dim=1).tolist()
 
 
 def _check_choice(field: str, value: str, choices: dict[str, Callable]) -> None:

@@ -1,6 +1,7 @@
-"""Checks of the OpenMMLab host libraries, each of which two distributions provide under one import name."""
+"""Checks of the OpenMMLab host libraries, each of which two distributions provide under one import name; extras."""
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
 from packaging.specifiers import SpecifierSet
 
@@ -84,3 +85,22 @@ def require_operators(found: str) -> None:
     except ImportError as error:
         raise ImportError(f'rsc_mm needs the compiled operators of mmcv. Found: {found}, whose mmcv._ext does not load '
                           f'({error}). Needed: a build for the installed PyTorch. How: {INSTALL["mmcv"]}') from error
+
+
+def optional_module(name: str, distribution: str, purpose: str, extra: str = 'vis') -> ModuleType:
+    """A module that the core does not need.
+
+    Args:
+        name: import name, such as 'sklearn.metrics'.
+        distribution: what provides it, for the message.
+        purpose: what needs it, for the message.
+        extra: of this package that installs it.
+
+    Raises:
+        ImportError: it is not installed; the message names the extra.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs {distribution}, which is not installed. How: pip install -e '.[{extra}]'") \
+            from error

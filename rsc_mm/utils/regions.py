@@ -37,6 +37,37 @@ def expand_boxes(boxes: torch.Tensor, factor: float, shape: tuple[int, int]) -> 
     return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(limit)  # (K, 4)
 
 
+def pixel_boxes(boxes: torch.Tensor, shape: tuple[int, int]) -> list[list[int]]:
+    """Boxes rounded half to even as PIL's crop does, clipped to the image, at least one pixel in size.
+
+    Args:
+        boxes: (K, 4) in original pixels.
+        shape: height and width of the image.
+
+    Returns:
+        K lists [x1, y1, x2, y2].
+    """
+    limit = torch.tensor([shape[1], shape[0]])
+    first = boxes[:, :2].cpu().round().long().clamp(min=0).minimum(limit - 1)
+    last = boxes[:, 2:].cpu().round().long().minimum(limit).maximum(first + 1)
+    return torch.cat([first, last], dim=1).tolist()
+
+
+def crop_extent(shape: tuple[int, int], crop_size: int) -> tuple[int, int, int, int]:
+    """Where the picture lies in its square crop, whose padding is the same on both sides.
+
+    Args:
+        shape: height and width of what is cut out.
+        crop_size: side of the crop in pixels.
+
+    Returns:
+        (x1, y1, x2, y2) in pixels of the crop.
+    """
+    height, width = resized_shape(shape, crop_size)
+    top, left = (crop_size - height) // 2, (crop_size - width) // 2
+    return left, top, left + width, top + height
+
+
 def boxes_to_network(boxes: torch.Tensor, original: tuple[int, int], resized: tuple[int, int]) -> torch.Tensor:
     """Boxes from original to network pixels; padding lies right and below, so it does not move them.
 
@@ -120,6 +151,17 @@ def token_at(point: tuple[float, float], original: tuple[int, int], resized: tup
     box = boxes_to_network(torch.tensor([[x + 0.5, y + 0.5] * 2], dtype=torch.double), original, resized)
     column, row = (box[0, :2] // patch_size).long().tolist()
     return row, column
+
+
+def region_centres(boxes: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and y (K, size) of the centres of the cells of a region grid, in the frame of the boxes.
+
+    Args:
+        boxes: (K, 4).
+        size: side of the region grid.
+    """
+    centres = (torch.arange(size, device=boxes.device) + 0.5) / size
+    return tuple(boxes[:, None, i] + centres * (boxes[:, i + 2] - boxes[:, i])[:, None] for i in (0, 1))
 
 
 @full_precision

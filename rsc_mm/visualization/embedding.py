@@ -2,6 +2,7 @@
 import torch
 from torch.nn import functional as F
 
+from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.precision import full_precision
 
 
@@ -23,12 +24,9 @@ def tsne(features: torch.Tensor, seed: int = 0, perplexity: float = 30) -> torch
     """
     if len(features) < 4:
         raise ValueError(f'tsne.features: found {len(features)}, expected at least 4')
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise ImportError("t-SNE needs scikit-learn, which is not installed. How: pip install -e '.[vis]'") from error
+    manifold = optional_module('sklearn.manifold', 'scikit-learn', 't-SNE')
     unit = F.normalize(features, dim=1).cpu().numpy()
-    method = TSNE(perplexity=min(perplexity, (len(unit) - 1) / 3), init='pca', random_state=seed)
+    method = manifold.TSNE(perplexity=min(perplexity, (len(unit) - 1) / 3), init='pca', random_state=seed)
     return torch.from_numpy(method.fit_transform(unit))
 
 

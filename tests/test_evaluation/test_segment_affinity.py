@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -34,6 +36,18 @@ def test_auc_of_one_segment_says_nothing_and_shapes_must_fit():
     assert segment_auc(torch.randn(0, 4, 3), torch.zeros(0, 4, dtype=torch.long)).shape == (0, )
     with pytest.raises(ValueError, match=r'found tokens \(2, 4, 3\) and segments \(2, 5\)'):
         segment_auc(torch.randn(2, 4, 3), torch.zeros(2, 5, dtype=torch.long))
+
+
+def test_equal_cosines_count_half():
+    assert segment_auc(torch.ones(1, 4, 3), torch.tensor([[0, 0, 1, 1]])).tolist() == [0.5]
+    # (0, 1): same, cosine 1; (0, 2) and (1, 2): other, cosines 1 and 1: two ties.
+    assert segment_auc(torch.tensor([[[1., 0], [2, 0], [3, 0]]]), torch.tensor([[0, 0, 1]])).tolist() == [0.5]
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
+    with pytest.raises(ImportError, match=r"The segment AUC needs scikit-learn, .*'\.\[vis\]'"):
+        segment_auc(torch.randn(1, 4, 3), torch.tensor([[0, 0, 1, 1]]))
 
 
 def test_segments_at_the_centres_of_the_cells():

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -14,12 +15,15 @@ from PIL import Image
 from rsc_mm.apis import load_features
 from rsc_mm.apis.analysis.coupling import couple, draw_pairs
 from rsc_mm.apis.analysis.objects import collect_objects, pick
+from rsc_mm.apis.analysis.segments import draw_proposals
 from rsc_mm.apis.command_line import run_tool
 from rsc_mm.apis.evaluation_data import evaluation_dataset
+from rsc_mm.datasets import RegionSample
 from rsc_mm.datasets.shapes import CLASS_NAMES
 from rsc_mm.evaluation import coupled_cosines
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.refiner_checkpoint import tower_identity
+from tests.test_datasets.toy import write_json
 from tests.test_tools.common import REPOSITORY
 
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
@@ -268,6 +272,38 @@ def test_segment_affinity_of_a_tower_beside_itself(run, tmp_path):
     figures = json.loads((tmp_path / 'auc.json').read_text())
     assert figures['a'] == figures['b'] and all(0.5 < value < 1 for value in figures.values())
     assert f"| crop alone | {figures['crop alone']:.3f} |" in printed
+
+
+TRAIN_SPLIT = ('--cfg-options', 'test_dataloader.dataset.ann_file=annotations/panoptic_train.json',
+               'test_dataloader.dataset.img_prefix=train', 'test_dataloader.dataset.seg_prefix=panoptic_train')
+
+
+def test_segment_affinity_of_proposals(run, shapes_root, tmp_path):
+    towers = ['--config', CONFIG, '--checkpoints', CLIP, '--images', 4, '--out', tmp_path / 'auc.json']
+    run('segment_affinity', *towers, *TRAIN_SPLIT)
+    squares = json.loads((tmp_path / 'auc.json').read_text())
+    proposals = shapes_root / 'annotations' / 'proposals_train.json'
+    run('segment_affinity', *towers, '--proposals', proposals, *TRAIN_SPLIT)
+    figures = json.loads((tmp_path / 'auc.json').read_text())
+    assert figures.keys() == squares.keys() and figures['shapes_clip'] != squares['shapes_clip']
+    assert all(0.5 < value < 1 for value in figures.values())
+    with pytest.raises(SystemExit, match=r'proposals_train\.json: images: found no id \d+, expected the images of the'):
+        run('segment_affinity', *towers, '--proposals', proposals)
+
+
+def test_proposals_of_an_image_are_its_own(shapes_root, tmp_path):
+    """All boxes of the file, within the limits of the source, are drawn for their image, and no stand-in for none."""
+    path = shapes_root / 'annotations' / 'proposals_train.json'
+    content = json.loads(path.read_text())
+    first, second = content['images'][:2]
+    content['annotations'] = [row for row in content['annotations'] if row['image_id'] == first['id']]
+    draw = draw_proposals(write_json(tmp_path / 'proposals.json', content), np.random.default_rng(0))
+    boxes = [draw(RegionSample(metainfo=dict(ori_shape=(image['height'], image['width']), img_id=image['id']))).boxes
+             for image in (first, second)]
+    expected = {(x, y, x + w, y + h) for x, y, w, h in (row['bbox'] for row in content['annotations'])}
+    assert len(boxes[1]) == 0 and len(boxes[0]) == min(20, len(expected))
+    assert {tuple(round(value, 2) for value in box) for box in boxes[0].tolist()} <= {
+        tuple(round(value, 2) for value in box) for box in expected}
 
 
 def test_a_configuration_without_images_to_evaluate_on_is_named(run):

@@ -9,9 +9,11 @@ from rsc_mm.utils.regions import (
     cell_centres,
     cell_side,
     centred_cells,
+    crop_extent,
     expand_boxes,
     pool_masks,
     pool_regions,
+    region_centres,
     resized_shape,
     whole_cells,
 )
@@ -106,3 +108,13 @@ def test_cells_at_the_border_of_the_image():
     assert cell_side((427, 640), (214, 320), 8) == 16
     y, x = cell_centres((2, 3), 8)
     assert y.tolist() == [4, 12] and x.tolist() == [4, 12, 20]
+
+
+def test_extent_of_a_crop_by_hand():
+    assert crop_extent((30, 30), 64) == (0, 0, 64, 64)
+    assert crop_extent((20, 40), 64) == (0, 16, 64, 48) and crop_extent((40, 10), 64) == (24, 0, 40, 64)
+
+
+def test_centres_of_a_region_grid_by_hand():
+    x, y = region_centres(torch.tensor([[10., 20, 14, 40]]), 2)
+    assert x.tolist() == [[11, 13]] and y.tolist() == [[25, 35]]

@@ -1,21 +1,25 @@
 """Segment AUC of towers and Refiners, see `rsc_mm.evaluation.segment_affinity`."""
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from mmengine.config import Config
 
-from rsc_mm.datasets import LocalCropRegions, RegionSample
+from rsc_mm.datasets import LocalCropRegions, ProposalRegions, RegionSample
+from rsc_mm.datasets.annotations import load_coco
 from rsc_mm.evaluation import segment_auc, segments_at
-from rsc_mm.utils.regions import region_tokens
+from rsc_mm.utils.regions import crop_extent, pixel_boxes, region_tokens
 
 from ..evaluation_data import batches, build_preprocessor, evaluation_dataset
 from ..features import RefinerFeatures, TowerFeatures
 
+Draw = Callable[[RegionSample], RegionSample]
+
 
 @torch.no_grad()
 def measure_segments(config: Config, features: dict[str, TowerFeatures | RefinerFeatures], images: int = 200,
-                     size: int = 7, seed: int = 0) -> dict[str, float]:
+                     size: int = 7, seed: int = 0, proposals: str | None = None) -> dict[str, float]:
     """Segment AUC of 'position', 'crop alone' and every checkpoint.
 
     Args:
@@ -23,28 +27,62 @@ def measure_segments(config: Config, features: dict[str, TowerFeatures | Refiner
         features: for each checkpoint its tower or Refiner.
         images: number of images, the first of the dataset.
         size: side of the region grid.
-        seed: of the squares.
+        seed: of the regions.
+        proposals: COCO json with boxes of these images: the regions; None: random local squares.
+
+    Raises:
+        ValueError: the json lacks an image.
     """
     dataset, first = evaluation_dataset(config), next(iter(features.values()))
     cropper = build_preprocessor(config, crop_size=config.model.data_preprocessor.crop_size or first.tower.image_size)
     values = {name: [] for name in ('position', 'crop alone', *features)}
-    source, rng = LocalCropRegions(), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
+    draw = draw_proposals(proposals, rng) if proposals else draw_squares(rng)
     for batch in batches(dataset, range(min(images, len(dataset))), 10):
-        squares = [draw(sample, source, rng) for sample in batch['data_samples']]
-        inputs = cropper({**batch, 'data_samples': squares})
-        segments = torch.cat([segments_at(segmentation(sample), square.boxes, size)
-                              for sample, square in zip(batch['data_samples'], squares)])
+        regions = [draw(sample) for sample in batch['data_samples']]
+        inputs = cropper({**batch, 'data_samples': regions})
+        segments = torch.cat([segments_at(segmentation(sample), region.boxes, size)
+                              for sample, region in zip(batch['data_samples'], regions)])
+        extents = [crop_extent((y2 - y1, x2 - x1), cropper.crop_size) for region in regions
+                   for x1, y1, x2, y2 in pixel_boxes(region.crop_boxes, region.ori_shape)]
         values['position'].append(segment_auc(places(size).expand(len(segments), -1, -1), segments))
-        values['crop alone'].append(segment_auc(alone(first.tower, inputs['crops'], size), segments))
+        values['crop alone'].append(segment_auc(alone(first.tower, inputs['crops'], extents, size), segments))
         for name, feature in features.items():
             values[name].append(segment_auc(feature.regions(inputs['images'], inputs['boxes'], size), segments))
     return {name: torch.cat(parts).nanmean().item() for name, parts in values.items()}
 
 
-def draw(sample: RegionSample, source: LocalCropRegions, rng: np.random.Generator) -> RegionSample:
-    """Random local squares of an image."""
-    shape = sample.ori_shape
-    return RegionSample(metainfo=dict(ori_shape=shape), **source(SimpleNamespace(shape=shape), rng))
+def draw_squares(rng: np.random.Generator) -> Draw:
+    """Draws random local squares of an image, the regions of stage 1.
+
+    Args:
+        rng: random number generator.
+    """
+    source = LocalCropRegions()
+    return lambda sample: RegionSample(metainfo=dict(ori_shape=sample.ori_shape),
+                                       **source(SimpleNamespace(shape=sample.ori_shape), rng))
+
+
+def draw_proposals(path: str, rng: np.random.Generator) -> Draw:
+    """Draws proposals of an image, the regions of stage 2; none where the image has none.
+
+    Args:
+        path: COCO json with boxes.
+        rng: random number generator.
+    """
+    table, source = load_coco(path, '', ProposalRegions.needs, ''), ProposalRegions(crop_scale=1)
+    place = {img_id: i for i, img_id in enumerate(table.img_ids)}
+
+    def draw(sample: RegionSample) -> RegionSample:
+        if sample.img_id not in place:
+            raise ValueError(f'{path}: images: found no id {sample.img_id!r}, expected the images of the evaluation; '
+                             'is it the proposals file of the same split?')
+        record = table.record(place[sample.img_id])
+        record.shape = sample.ori_shape
+        regions = source(record, rng)  # of an image without proposals a stand-in, which is not wanted here
+        boxes = regions['boxes'][:len(record.boxes)]
+        return RegionSample(metainfo=dict(ori_shape=sample.ori_shape), boxes=boxes, crop_boxes=boxes)
+    return draw
 
 
 def segmentation(sample: RegionSample) -> torch.Tensor:
@@ -53,10 +91,18 @@ def segmentation(sample: RegionSample) -> torch.Tensor:
     return (sample.masks.long() * numbers).sum(0)
 
 
-def alone(tower: torch.nn.Module, crops: torch.Tensor, size: int) -> torch.Tensor:
-    """Region tokens (K, size^2, D) of whole crops (K, 3, s, s)."""
-    whole = crops.new_tensor([[0, 0, crops.shape[3], crops.shape[2]]])
-    return region_tokens(tower.encode_dense(crops), [whole] * len(crops), tower.patch_size, size)
+def alone(tower: torch.nn.Module, crops: torch.Tensor, extents: list[tuple[int, int, int, int]],
+          size: int) -> torch.Tensor:
+    """Region tokens (K, size^2, D) of what each crop (K, 3, s, s) shows, without its padding.
+
+    Args:
+        tower: encodes the crops.
+        crops: (K, 3, s, s).
+        extents: K times (x1, y1, x2, y2) of the picture in its crop.
+        size: side of the region grid.
+    """
+    boxes = [crops.new_tensor([extent]) for extent in extents]
+    return region_tokens(tower.encode_dense(crops), boxes, tower.patch_size, size)
 
 
 def places(size: int) -> torch.Tensor:
