@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from mmdet.models.layers import multiclass_nms
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from mmdet.structures.bbox import scale_boxes
 from mmengine.structures import InstanceData
@@ -17,6 +16,8 @@ from rsc_mm.models.text import (
     read_class_names,
 )
 from rsc_mm.registry import MODELS
+
+from .shared_box_nms import shared_box_nms
 
 
 @MODELS.register_module()
@@ -133,5 +134,5 @@ class FViTBBoxHead(ConvFCBBoxHead):
         boxes = self.bbox_coder.decode(rois[:, 1:], deltas.float(), max_shape=meta['img_shape'])
         if rescale and len(boxes):
             boxes = scale_boxes(boxes, [1 / factor for factor in meta['scale_factor']])
-        boxes, labels = multiclass_nms(boxes, scores, cfg['score_thr'], cfg['nms'], cfg['max_per_img'])
+        boxes, labels = shared_box_nms(boxes, scores, cfg['score_thr'], cfg['nms'], cfg['max_per_img'])
         return InstanceData(bboxes=boxes[:, :4], scores=boxes[:, 4], labels=labels)
