@@ -6,8 +6,8 @@ for library in ('mmcv', 'mmseg'):
 
 # After the check, so that a missing library is one readable line.
 from .catseg import CATSeg  # noqa: E402
-from .catseg_checkpoint import convert_catseg_aggregator  # noqa: E402
+from .catseg_checkpoint import convert_catseg, convert_catseg_aggregator  # noqa: E402
 from .catseg_head import CATSegHead  # noqa: E402
 from .cost_aggregator import CostAggregator  # noqa: E402
 
-__all__ = ['CATSeg', 'CATSegHead', 'CostAggregator', 'convert_catseg_aggregator']
+__all__ = ['CATSeg', 'CATSegHead', 'CostAggregator', 'convert_catseg', 'convert_catseg_aggregator']

@@ -1,6 +1,3 @@
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
@@ -11,22 +8,10 @@ from rsc_mm.models.segmentors import CostAggregator, convert_catseg_aggregator  
 
 from .slow_aggregator import slow_logits  # noqa: E402
 
-GOLDEN = Path(__file__).parents[2] / 'data' / 'catseg_reference.npz'
 SIZES = dict(text_dim=16, text_proj_dim=32, appearance_dim=16, appearance_proj_dim=32, decoder_dims=(32, 16),
              decoder_guidance_dims=(24, 12), decoder_guidance_proj_dims=(16, 8), num_layers=2, num_heads=4,
              hidden_dim=32, pooling_size=(1, 1), feature_resolution=(12, 12), window_size=6, prompt_channel=1,
              pad_len=16)
-
-
-@pytest.fixture(scope='module')
-def golden() -> dict[str, torch.Tensor]:
-    with np.load(GOLDEN) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
-
-@pytest.fixture(scope='module')
-def official(golden) -> dict[str, torch.Tensor]:
-    return {key.removeprefix('sd/'): value for key, value in golden.items() if key.startswith('sd/')}
 
 
 @pytest.fixture(scope='module')
