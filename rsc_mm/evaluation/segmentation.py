@@ -32,7 +32,8 @@ class SegmentationMetric(BaseMetric):
 
     Args:
         ignore_index: label of pixels that do not count; not 255 where there are more classes, since that is one.
-        groups: name -> classes whose means are reported too, as ``mIoU_NAME`` and so on, such as trained and held-out.
+        groups: name -> classes whose means are reported too, such as trained and held-out: ``mIoU_NAME``,
+            ``mIoU_present_NAME`` and ``mAcc_NAME``.
         per_class: logs a table of all classes.
         collect_device: see MMEngine's ``BaseMetric``.
         prefix: put before the names with a slash.
@@ -79,7 +80,8 @@ class SegmentationMetric(BaseMetric):
             if len(rows) < len(members) or not rows:
                 raise ValueError(f"SegmentationMetric.groups[{name!r}]: found {sorted(set(members) - set(classes))}, "
                                  f"expected names of the data set's {len(classes)} classes")
-            metrics.update({f'{key}_{name}': value for key, value in mean_iou(counts[:, rows]).items()})
+            means = mean_iou(counts[:, rows])
+            metrics.update({f'{key}_{name}': means[key] for key in ('mIoU', 'mIoU_present', 'mAcc')})
         return metrics
 
     def _classes(self) -> tuple[str, ...]:
