@@ -1,9 +1,13 @@
 from pathlib import Path
 
+import cv2
 import pytest
 from mmengine.logging import MessageHub
 
 from rsc_mm.datasets.shapes_world import write_shapes
+
+# OpenCV's threads do not survive the fork of a worker, which would wait for them forever.
+cv2.setNumThreads(0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

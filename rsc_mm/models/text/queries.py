@@ -28,8 +28,7 @@ def class_queries(classes: str | Path | Sequence[str], aliases: Mapping[str, str
     Args:
         classes: as `read_class_names` takes them. A given name may itself hold synonyms: 'dog; puppy'; the first is
             then the name.
-        aliases: what is read in the place of some names, with synonyms or without; an empty text gives none, for a
-            background that is only what no other class takes.
+        aliases: what is read in the place of some names, with synonyms or without, see `read_aliases`.
         separator: between synonyms.
 
     Returns:
