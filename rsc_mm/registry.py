@@ -1,7 +1,8 @@
 """Child registries of MMEngine's, scope ``rsc_mm``.
 
 A type of this package is written ``rsc_mm.EVACLIPViT`` from an mmdet or mmseg config, and ``EVACLIPViT`` where
-``default_scope = 'rsc_mm'``. The module in which a registry's types live is imported when one is first looked up.
+``default_scope = 'rsc_mm'``. The module in which a registry's types live is imported when one is first looked up. Some
+children hold no type of ours: MMEngine looks into them under our default scope, and warns where there is none.
 """
 from mmengine.registry import Registry, root
 
@@ -24,7 +25,6 @@ METRICS = _child(root.METRICS, 'evaluation')
 EVALUATOR = _child(root.EVALUATOR, 'evaluation')
 HOOKS = _child(root.HOOKS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
-RUNNERS = _child(root.RUNNERS, 'engine')
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, 'engine')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')

@@ -13,7 +13,8 @@ class RegionSample(BaseDataElement):
     ``is_local`` (K,) bool.
     A model adds ``box_features``, ``mask_features`` and ``crop_features`` (K, D).
 
-    Meta fields: ``img_id`` (unique in its dataset), ``img_path``, ``ori_shape`` (H, W).
+    Meta fields: ``img_id`` (unique in its dataset), ``img_path``, ``ori_shape`` (H, W); the preprocessor adds
+    ``img_shape``, height and width in network pixels without the padding.
     """
 
 

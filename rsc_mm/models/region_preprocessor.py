@@ -166,10 +166,15 @@ class RegionPreprocessor(BaseDataPreprocessor):
         boxes = [boxes_to_network(s.boxes.to(self.device), x.shape[1:], size)
                  for s, x, size in zip(samples, inputs, sizes)]
         images = self._normalise(canvas)
+        for sample, shape in zip(samples, sizes):
+            sample.set_metainfo(dict(img_shape=shape))
         if longest == self.image_size:
             return images, boxes
         size = tuple(max(1, round(side * longest / self.image_size / self.patch_size)) * self.patch_size
                      for side in images.shape[2:])
+        for sample, shape in zip(samples, sizes):
+            scaled = [max(1, round(s * new / old)) for s, new, old in zip(shape, size, images.shape[2:])]
+            sample.set_metainfo(dict(img_shape=tuple(scaled)))
         boxes = [boxes_to_network(b, images.shape[2:], size) for b in boxes]
         return F.interpolate(images, size=size, mode='bilinear', align_corners=False), boxes
 

@@ -139,9 +139,9 @@ def vision_weights(state_dict: Weights, source: str) -> Weights:
                               "'visual.cls_token', 'visual.class_embedding', 'visual.trunk.cls_token', 'vit.cls_token' "
                               "or 'cls_token'")
     if prefix.startswith('visual.'):
-        strangers = [key for key in state_dict if not key.startswith((prefix, *NOT_VISION))]
-        if strangers:
-            raise CheckpointError(f'{source}: unknown keys {strangers[:10]}; expected {prefix}* and the text tower')
+        unknown = [key for key in state_dict if not key.startswith((prefix, *NOT_VISION))]
+        if unknown:
+            raise CheckpointError(f'{source}: unknown keys {unknown[:10]}; expected {prefix}* and the text tower')
     table = OPENAI_TO_TIMM if 'class_embedding' in weights else EVA_TO_TIMM
     weights = {_rename(key, table): value for key, value in weights.items()
                if 'rope.' not in key and not key.startswith('readout.')}

@@ -20,6 +20,16 @@ def resized_shape(shape: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
+def grid_shape(shape: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Height and width of the token grid; the last cells may be padded.
+
+    Args:
+        shape: height and width in network pixels.
+        patch_size: network pixels of one grid cell.
+    """
+    return -(-shape[0] // patch_size), -(-shape[1] // patch_size)
+
+
 def expand_boxes(boxes: torch.Tensor, factor: float, shape: tuple[int, int]) -> torch.Tensor:
     """Boxes scaled about their centres and clipped to the image.
 

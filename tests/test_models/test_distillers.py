@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from rsc_mm.datasets import RegionSample
-from rsc_mm.models import CLIPSelf, RegionText, ensemble
+from rsc_mm.models import CLIPSelf, EVACLIPViT, RegionText, ensemble
+from rsc_mm.utils.checkpoint import export_state_dict
 from rsc_mm.utils.regions import pool_regions
 from tests.towers import GOLDEN_ARCH, randomize
 
@@ -155,3 +156,47 @@ def test_two_processes_give_the_gradient_of_the_joint_batch(build, tmp_path):
     assert joint.keys() == averaged.keys()
     for key, value in joint.items():
         assert torch.allclose(value, averaged[key], atol=1e-5 * value.abs().max().item() + 1e-8), key
+
+
+TEACHER_ARCH = dict(GOLDEN_ARCH, img_size=56, patch_size=14, depth=2)  # another patch, size and depth; the same D
+
+
+def with_teacher(arch: dict = TEACHER_ARCH, **fields: object) -> CLIPSelf:
+    model = CLIPSelf(BACKBONE, teacher=dict(type='EVACLIPViT', arch=arch, **fields))
+    randomize(model.backbone, 0)
+    randomize(model.teacher, 1)
+    model.init_weights()
+    return model.train()
+
+
+def test_a_teacher_of_another_patch_size():
+    model, data = with_teacher(), batch()
+    regions = pool_regions(model.backbone.encode_dense(data['images']), data['boxes'], 16)  # the student's patches
+    crops = model.teacher.encode_image(data['crops'])
+    slow = sum(1 - F.cosine_similarity(r, c, dim=0) for r, c in zip(regions, crops)) / 5
+    loss = model(**data, mode='loss')['loss_align']
+    assert loss.item() == pytest.approx(slow.item(), abs=1e-6)
+    loss.backward()
+    assert all(p.grad is None and not p.requires_grad for p in model.teacher.parameters())
+    assert not any('teacher' in key for key in model.state_dict())
+    assert not model.train().teacher.training
+
+
+def test_an_explicit_teacher_loads_its_own_weights(tmp_path):
+    teacher = randomize(EVACLIPViT(TEACHER_ARCH), 3)
+    torch.save(export_state_dict(teacher, 'ours'), tmp_path / 'teacher.pth')
+    model = with_teacher(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'teacher.pth')))
+    assert torch.equal(model.teacher.vit.head.weight, teacher.vit.head.weight)
+    assert not torch.equal(model.backbone.vit.head.weight, teacher.vit.head.weight)
+
+
+def test_a_teacher_of_another_embedding_space_is_refused():
+    with pytest.raises(ValueError, match="field 'teacher': found embedding size 7, expected the student's 24"):
+        with_teacher({**TEACHER_ARCH, 'num_classes': 7})
+
+
+def test_no_ensemble_with_another_teacher():
+    model = with_teacher()
+    with pytest.raises(ValueError, match="'alpha': found 0.7 with a teacher of another shape than the student's"):
+        ensemble(model.backbone, model.teacher, 0.7)
+    assert ensemble(model.backbone, model.teacher, 1.).keys() == model.backbone.state_dict().keys()

@@ -273,6 +273,17 @@ def test_it_takes_the_weights_that_the_tower_has_when_told_to():
     assert torch.equal(refiner.head.weight, other.vit.head.weight)
 
 
+@EACH_VARIANT
+def test_activation_checkpointing_changes_no_gradient(fields):
+    tower, gradients = tiny_eva().freeze(), []
+    for with_cp in (False, True):
+        refiner = refiner_of(tower, seed=7, with_cp=with_cp, **fields).train()
+        refiner(tower.intermediates(images(), refiner.layers), BOXES, 3)[..., 0].sum().backward()
+        gradients.append({name: p.grad for name, p in refiner.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and gradients[0]
+    assert all(torch.allclose(g, gradients[1][name], atol=1e-6) for name, g in gradients[0].items())
+
+
 def test_a_frozen_refiner_stays_in_eval_mode():
     refiner = refiner_of(tiny_eva())
     assert refiner.train().training

@@ -109,18 +109,41 @@ def test_region_text_term_is_that_of_region_text():
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['SC', 'R-SC', 'E2E'])
 def test_whole_images_as_regions(name):
+    """Each image without its padding, on a grid as fine as the map: 48 x 64 px are 3 x 4 cells, 28 x 40 px 2 x 3."""
     model, data = BUILDS[name](scd_loss={**SCD, 'scope': 'image'}), batch(COUNTS)
-    whole = [torch.tensor([[0., 0., 64., 48.]])] * 2
-    student = region_tokens(model.backbone.encode_dense(data['images']), whole, 16, 3)
-    slow = slow_scd(student, model.target(data['images'], whole), model.scd_loss)
+    data['data_samples'][0].set_metainfo(dict(img_shape=(48, 64)))
+    data['data_samples'][1].set_metainfo(dict(img_shape=(28, 40)))
+    dense, slow = model.backbone.encode_dense(data['images']), 0
+    for i, (box, size) in enumerate([([0., 0., 64., 48.], (3, 4)), ([0., 0., 40., 28.], (2, 3))]):
+        rows = [torch.tensor([box])]
+        target, = model.target(data['images'], [(slice(i, i + 1), rows, size)])
+        slow += slow_scd(region_tokens(dense[i:i + 1], rows, 16, size), target, model.scd_loss) / 2
     assert model(**data, mode='loss')['loss_scd'].item() == pytest.approx(slow, abs=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('name', ['SC', 'R-SC', 'E2E'])
+def test_without_normalisation_both_sides_are_raw(name):
+    model, data = BUILDS[name](scd_loss={**SCD, 'normalise': False, 'tau_s': 20., 'tau_t': 20.}), batch(COUNTS)
+    boxes = data['boxes']
+    if name == 'E2E':
+        boxes = [box[~sample.is_local] for box, sample in zip(boxes, data['data_samples'])]
+    student = region_tokens(model.backbone.encode_dense(data['images'], normalize=False), boxes, 16, 3)
+    if name == 'SC':
+        target = region_tokens(model.teacher.encode_dense(data['images'], normalize=False), boxes, 16, 3)
+    else:
+        target = model.refiner(model.teacher.intermediates(data['images'], model.refiner.layers), boxes, 3)
+    losses = model(**data, mode='loss')
+    assert losses['loss_scd'].item() == pytest.approx(slow_scd(student, target, model.scd_loss), abs=1e-4)
+    assert losses['loss_align'] == BUILDS[name]()(**data, mode='loss')['loss_align'], 'alignment takes unit tokens'
 
 
 @torch.no_grad()
 def test_inter_instance():
     model, data = BUILDS['R-SC'](scd_loss={**SCD, 'scope': 'inter_instance'}), batch(COUNTS)
     student = region_tokens(model.backbone.encode_dense(data['images']), data['boxes'], 16, 3)
-    slow = slow_scd(student, model.target(data['images'], data['boxes']), model.scd_loss)
+    target, = model.target(data['images'], [(slice(None), data['boxes'], 3)])
+    slow = slow_scd(student, target, model.scd_loss)
     assert model(**data, mode='loss')['loss_scd'].item() == pytest.approx(slow, abs=1e-5)
 
 
@@ -201,7 +224,8 @@ def test_no_gradient_reaches_the_target():
     assert all(grad is None for grad in grads)
     student = [p for p in model.backbone.parameters() if p.requires_grad]
     assert all(g is None for g in torch.autograd.grad(losses['loss_refiner'], student, allow_unused=True))
-    assert not BUILDS['R-SC']().target(data['images'], data['boxes']).requires_grad
+    target, = BUILDS['R-SC']().target(data['images'], [(slice(None), data['boxes'], 3)])
+    assert not target.requires_grad
 
 
 @EACH
@@ -272,3 +296,21 @@ def test_end_to_end_asks_for_local_crops():
         del sample.is_local
     with pytest.raises(ValueError, match="without 'is_local', expected regions=dict"):
         model(**data, mode='loss')
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('refiner', [None, REFINER])
+def test_a_teacher_of_another_patch_size(refiner):
+    arch = {**BACKBONE['arch'], 'img_size': 56, 'patch_size': 14}
+    model = SCRLA(BACKBONE, scd_loss=SCD, refiner=refiner, teacher=dict(type='EVACLIPViT', arch=arch))
+    randomize(model.backbone, 0)
+    randomize(model.teacher, 1)
+    model.init_weights()
+    data = batch(COUNTS)
+    student = region_tokens(model.backbone.encode_dense(data['images']), data['boxes'], 16, 3)
+    if refiner is None:
+        target = region_tokens(model.teacher.encode_dense(data['images']), data['boxes'], 14, 3)
+    else:
+        target = model.refiner(model.teacher.intermediates(data['images'], model.refiner.layers), data['boxes'], 3)
+    slow = slow_scd(student, target, model.scd_loss)
+    assert model(**data, mode='loss')['loss_scd'].item() == pytest.approx(slow, abs=1e-5)

@@ -23,13 +23,28 @@ class CropAlignment(nn.Module):
         super().__init__()
         self.align_loss = MODELS.build(align_loss)
 
-    def forward(self, dense: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
+    def prepare(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Check once that student and teacher share an embedding space.
+
+        Args:
+            student: the tower in training.
+            teacher: the frozen tower.
+
+        Raises:
+            ValueError: their embedding sizes differ.
+        """
+        if student.embed_dim != teacher.embed_dim:
+            raise ValueError(f"distiller field 'teacher': found embedding size {teacher.embed_dim}, expected the "
+                             f"student's {student.embed_dim}: regions are pulled to the teacher's crops")
+
+    def forward(self, dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int, crops: torch.Tensor,
                 data_samples: list[BaseDataElement], teacher: nn.Module) -> dict[str, torch.Tensor]:
         """The loss of a batch.
 
         Args:
             dense: the student's map (B, D, h, w).
             boxes: for each image (K_i, 4) in network pixels.
+            patch_size: the student's: network pixels of a cell of ``dense``. The teacher's may be another.
             crops: the same regions cut from the images (sum K_i, 3, s, s).
             data_samples: not used.
             teacher: the frozen tower.
@@ -37,7 +52,7 @@ class CropAlignment(nn.Module):
         Returns:
             ``loss_align``.
         """
-        regions = pool_regions(dense, boxes, teacher.patch_size)
+        regions = pool_regions(dense, boxes, patch_size)
         with torch.no_grad():
             targets = teacher.encode_image(crops)
         return {'loss_align': self.align_loss(regions, targets)}
@@ -61,36 +76,38 @@ class NounAlignment(nn.Module):
         self.text_loss = MODELS.build(text_loss)
         self.register_buffer('embeddings', torch.empty(0, 0), persistent=False)
 
-    def embed_nouns(self, embed_dim: int) -> None:
+    def prepare(self, student: nn.Module, teacher: nn.Module) -> None:
         """Embed the nouns once.
 
         Args:
-            embed_dim: the tower's D.
+            student: the tower in training.
+            teacher: not used.
 
         Raises:
             ValueError: the embeddings have another size.
         """
         embeddings = load_class_embeddings(self.class_embeddings_spec)
-        if embeddings.shape[1] != embed_dim:
+        if embeddings.shape[1] != student.embed_dim:
             raise ValueError(f"RegionText field 'class_embeddings': found size {embeddings.shape[1]}, expected the "
-                             f"tower's {embed_dim}; embed the nouns with the tower's own text encoder")
+                             f"tower's {student.embed_dim}; embed the nouns with the tower's own text encoder")
         self.embeddings = embeddings.to(self.embeddings)
 
-    def forward(self, dense: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None,
+    def forward(self, dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int, crops: torch.Tensor | None,
                 data_samples: list[BaseDataElement], teacher: nn.Module) -> dict[str, torch.Tensor]:
         """The loss of a batch.
 
         Args:
             dense: the student's map (B, D, h, w).
             boxes: for each image (K_i, 4) in network pixels.
+            patch_size: the student's: network pixels of a cell of ``dense``.
             crops: not used.
             data_samples: their ``labels`` (K_i,) are the nouns.
-            teacher: the frozen tower.
+            teacher: not used.
 
         Returns:
             ``loss_text``.
         """
-        regions = pool_regions(dense, boxes, teacher.patch_size)
+        regions = pool_regions(dense, boxes, patch_size)
         labels = [sample.labels for sample in data_samples] or [torch.zeros(0, dtype=torch.long)]
         labels = torch.cat(labels).to(regions.device)  # (sum K_i,)
         iteration = MessageHub.get_current_instance().get_info('iter', 0)

@@ -20,11 +20,13 @@ class CLIPSelf(Distiller):
         align_loss: distance of region and crop.
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
+        teacher: another tower than a copy of the student, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, align_loss: dict = dict(type='RegionAlignmentLoss'),
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg)
+                 data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 teacher: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
         self.rla = CropAlignment(align_loss)
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
@@ -40,4 +42,5 @@ class CLIPSelf(Distiller):
         Returns:
             ``loss_align``.
         """
-        return self.rla(self.backbone.encode_dense(images), boxes, crops, data_samples, self.teacher)
+        return self.rla(self.backbone.encode_dense(images), boxes, self.backbone.patch_size, crops, data_samples,
+                        self.teacher)

@@ -22,11 +22,12 @@ class ConstrainedRLA(Distiller):
         constraint: `AttentionCorrelation`, `DenseContrast` or `MaskedModelling`; holds its weight lambda.
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
+        teacher: another tower than a copy of the student, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, rla: dict, constraint: dict, data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg)
+                 init_cfg: dict | None = None, teacher: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
         self.rla = MODELS.build(rla)
         self.constraint = MODELS.build({**constraint, 'backbone': self.backbone})
 
@@ -44,6 +45,6 @@ class ConstrainedRLA(Distiller):
             The alignment's loss and ``loss_constraint``.
         """
         maps = encode_maps(self.backbone, images)
-        losses = self.rla(maps.dense, boxes, crops, data_samples, self.teacher)
+        losses = self.rla(maps.dense, boxes, self.backbone.patch_size, crops, data_samples, self.teacher)
         constraint = self.constraint(self.backbone, self.teacher, images, maps, boxes, crops)
         return {**losses, 'loss_constraint': constraint}

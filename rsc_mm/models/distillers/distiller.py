@@ -4,18 +4,21 @@ import torch
 from torch import nn
 
 from rsc_mm.models.region_encoder import RegionEncoder
+from rsc_mm.registry import MODELS
 
 
 class Distiller(RegionEncoder):
-    """A student tower beside the frozen tower it starts from; base class of the methods.
+    """A student tower beside a frozen teacher, by default the tower it starts from; base class of the methods.
 
     A frozen part is an ordinary submodule that gets no gradient, always is in eval mode, and never enters the state
-    dict: its weights are read anew, the teacher's from the backbone's ``init_cfg``, at every start and resume.
+    dict: its weights are read anew at every start and resume, from the teacher's ``init_cfg`` or the backbone's.
 
     Args:
-        backbone: the student; the teacher is its copy after its weights are loaded.
-        data_preprocessor: see `RegionEncoder`.
+        backbone: the student.
+        data_preprocessor: see `RegionEncoder`; its ``crop_size`` should be the teacher's native size.
         init_cfg: for MMEngine.
+        teacher: another tower, with its own ``init_cfg``; None: a copy of the student after its weights are loaded.
+            Patch and depth may differ from the student's; alignment with crops needs the same embedding space.
 
     Attributes:
         rla: the alignment with language of methods that have one, such as `CropAlignment`.
@@ -24,20 +27,29 @@ class Distiller(RegionEncoder):
 
     frozen_parts: tuple[str, ...] = ('teacher', )
 
-    def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
+    def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 teacher: dict | None = None) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        self.teacher = copy.deepcopy(self.backbone).freeze()
+        self.copies_student = teacher is None
+        self.teacher = (copy.deepcopy(self.backbone) if teacher is None else MODELS.build(teacher)).freeze()
         self.rla: nn.Module | None = None
         self.register_state_dict_post_hook(drop_frozen_parts)
         self.register_load_state_dict_pre_hook(keep_frozen_parts)
 
     def init_weights(self) -> None:
-        """Load the student's weights, copy them to the teacher, and embed the nouns of Region-Text."""
+        """Load the student's weights, copy them to the teacher or load the teacher's own, and prepare the alignment.
+
+        Raises:
+            ValueError: teacher or nouns live in another embedding space than the student.
+        """
         if not self.is_init:
             self.backbone.init_weights()
-            self.teacher.load_state_dict(self.backbone.state_dict())
-            if hasattr(self.rla, 'embed_nouns'):
-                self.rla.embed_nouns(self.backbone.embed_dim)
+            if self.copies_student:
+                self.teacher.load_state_dict(self.backbone.state_dict())
+            else:
+                self.teacher.init_weights()
+            if self.rla is not None:
+                self.rla.prepare(self.backbone, self.teacher)
             self._is_init = True
 
 
@@ -73,6 +85,8 @@ def keep_frozen_parts(module: nn.Module, state_dict: dict, prefix: str, *args: o
 def ensemble(student: nn.Module, teacher: nn.Module, alpha: float) -> dict[str, torch.Tensor]:
     r"""Weight-space ensemble :math:`\alpha\,\theta_{student} + (1-\alpha)\,\theta_{teacher}` (public CLIPSelf code).
 
+    With alpha = 1 the teacher may be any tower.
+
     Args:
         student: the trained tower.
         teacher: the tower it started from.
@@ -80,7 +94,16 @@ def ensemble(student: nn.Module, teacher: nn.Module, alpha: float) -> dict[str, 
 
     Returns:
         A state dict of the tower.
+
+    Raises:
+        ValueError: the teacher is no tower that the student could have started from.
     """
+    if alpha == 1:
+        return dict(student.state_dict())
+    shapes = [{key: value.shape for key, value in tower.state_dict().items()} for tower in (student, teacher)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"WeightEnsembleHook field 'alpha': found {alpha} with a teacher of another shape than the "
+                         "student's, expected 1, or as teacher the tower that the student started from")
     original = teacher.state_dict()
     return {key: torch.lerp(original[key], value, alpha) if value.is_floating_point() else value
             for key, value in student.state_dict().items()}

@@ -2,10 +2,10 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import region_tokens
+from rsc_mm.utils.regions import grid_shape, region_tokens
 
-from .refiner_trainer import crop_grid, crop_tokens
-from .scrla import SCRLA
+from .refiner_trainer import crop_tokens
+from .scrla import SCRLA, image_shapes
 
 
 @MODELS.register_module()
@@ -25,12 +25,14 @@ class EndToEndSCRLA(SCRLA):
         scd_loss: see `SCRLA`.
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
+        teacher: another tower than a copy of the student, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, refiner: dict, refiner_loss: dict = dict(type='RefinerLoss'),
                  rla: dict | None = dict(type='CropAlignment'), scd_loss: dict = dict(type='SCDLoss'),
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, rla, scd_loss, refiner, data_preprocessor, init_cfg)
+                 data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 teacher: dict | None = None) -> None:
+        super().__init__(backbone, rla, scd_loss, refiner, data_preprocessor, init_cfg, teacher)
         self.refiner_loss = MODELS.build(refiner_loss)
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
@@ -57,19 +59,19 @@ class EndToEndSCRLA(SCRLA):
         flags = torch.cat([torch.zeros(0, dtype=torch.bool, device=images.device), *local])  # (sum K_i,)
         with torch.no_grad():
             maps = self.teacher.intermediates(images, self.refiner.layers)
-        dense = self.backbone.encode_dense(images)
-        losses = self.rla(dense, regions, crops[~flags], data_samples, self.teacher) if self.rla else {}
-        losses['loss_scd'] = self._scd(dense, maps, self.scd_loss.scoped(regions, images.shape[2:]))
+        patch_size, losses = self.backbone.patch_size, {}
+        dense, unit = self.encode(images)
+        if self.rla is not None:
+            losses = self.rla(unit, regions, patch_size, crops[~flags], data_samples, self.teacher)
+        parts = self.scd_loss.parts(regions, image_shapes(data_samples, images), patch_size)
+        student = [region_tokens(dense[i], rows, patch_size, size) for i, rows, size in parts]
+        with torch.no_grad():
+            target = [self.refiner([m[i] for m in maps], rows, size) for i, rows, size in parts]
+        losses['loss_scd'] = self.scd_loss(student, target)
         refined = self.refiner(maps, [box[flags] for box, flags in zip(boxes, local)],
-                               crop_grid(self.teacher, crops.shape[3]))
+                               grid_shape(crops.shape[2:], self.teacher.patch_size))
         losses['loss_refiner'] = self.refiner_loss(refined, crop_tokens(self.teacher, crops[flags]))
         return losses
-
-    def _scd(self, dense: torch.Tensor, maps: tuple[torch.Tensor, ...], boxes: list[torch.Tensor]) -> torch.Tensor:
-        size = self.scd_loss.region_size
-        with torch.no_grad():
-            target = self.refiner(maps, boxes, size)
-        return self.scd_loss(region_tokens(dense, boxes, self.backbone.patch_size, size), target)
 
     def _freeze_refiner(self) -> None:
         """It trains."""

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from rsc_mm.models.region_encoder import RegionEncoder
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import region_tokens
+from rsc_mm.utils.regions import grid_shape, region_tokens
 
 from .distiller import drop_frozen_parts, keep_frozen_parts
 
@@ -24,8 +24,8 @@ class RefinerTrainer(RegionEncoder):
     it: the Refiner reads the crop and learns the region of the whole image's dense map.
 
     A checkpoint holds the Refiner only, with the name and hash of its tower (`RefinerCheckpointHook`). Validation gives
-    the Refiner's own output: each region is refined, and the mean of its tokens, over all or over the mask's, is its
-    feature.
+    the Refiner's own output: each region is refined, and the mean of its unit tokens, over all or over the mask's, is
+    its feature, as with a tower.
 
     Args:
         backbone: the tower, frozen as a whole.
@@ -91,8 +91,10 @@ class RefinerTrainer(RegionEncoder):
         Returns:
             The data samples with fields (K_i, D), float32.
         """
-        size, patch = crop_grid(self.backbone, self.backbone.image_size), self.backbone.patch_size
-        tokens = self.refiner(self.backbone.intermediates(images, self.refiner.layers), boxes, size).float()
+        side, patch = self.backbone.image_size, self.backbone.patch_size
+        size = grid_shape((side, side), patch)
+        tokens = self.refiner(self.backbone.intermediates(images, self.refiner.layers), boxes, size)
+        tokens = F.normalize(tokens.float(), dim=2)  # as a tower's dense map, whose unit tokens are pooled
         features = {'box_features': tokens.mean(1)}
         if masks is not None:
             # Every mask is a map of its own, read on the region grid of its box.
@@ -121,7 +123,7 @@ def global_to_local(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
     """
     with torch.no_grad():
         maps = tower.intermediates(images, refiner.layers)
-    return refiner(maps, boxes, crop_grid(tower, crops.shape[3])), crop_tokens(tower, crops)
+    return refiner(maps, boxes, grid_shape(crops.shape[2:], tower.patch_size)), crop_tokens(tower, crops)
 
 
 def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],
@@ -138,7 +140,7 @@ def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
     Returns:
         Two tensors (sum C, L, D), the second without gradient.
     """
-    size, side = crop_grid(tower, crops.shape[3]), crops.shape[3]
+    size, side = grid_shape(crops.shape[2:], tower.patch_size), crops.shape[3]
     with torch.no_grad():
         maps = tower.intermediates(crops, refiner.layers)
         region = region_tokens(tower.encode_dense(images, normalize=False), boxes, tower.patch_size, size)
@@ -158,14 +160,5 @@ def crop_tokens(tower: torch.nn.Module, crops: torch.Tensor) -> torch.Tensor:
         (sum C, L, D), not normalised.
     """
     tokens = tower.encode_dense(crops, normalize=False).flatten(2).transpose(1, 2)  # (sum C, L, D)
-    return tokens.expand(-1, crop_grid(tower, crops.shape[3]) ** 2, -1)  # L is 1 where there is no crop
-
-
-def crop_grid(tower: torch.nn.Module, side: int) -> int:
-    """Tokens along the side of a crop.
-
-    Args:
-        tower: the tower.
-        side: of the crop in pixels.
-    """
-    return -(-side // tower.patch_size)
+    h, w = grid_shape(crops.shape[2:], tower.patch_size)
+    return tokens.expand(-1, h * w, -1)  # L is 1 where there is no crop

@@ -21,12 +21,13 @@ class RegionText(Distiller):
         text_loss: see `RegionTextLoss`.
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
+        teacher: another tower than a copy of the student, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, class_embeddings: str | dict | torch.Tensor,
                  text_loss: dict = dict(type='RegionTextLoss'), data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg)
+                 init_cfg: dict | None = None, teacher: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
         self.rla = NounAlignment(class_embeddings, text_loss)
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None,
@@ -42,4 +43,5 @@ class RegionText(Distiller):
         Returns:
             ``loss_text``.
         """
-        return self.rla(self.backbone.encode_dense(images), boxes, crops, data_samples, self.teacher)
+        return self.rla(self.backbone.encode_dense(images), boxes, self.backbone.patch_size, crops, data_samples,
+                        self.teacher)

@@ -1,5 +1,6 @@
 import torch
 from mmengine.structures import BaseDataElement
+from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import region_tokens
@@ -28,12 +29,14 @@ class SCRLA(Distiller):
         refiner: `Refiner` with ``init_cfg``, what stage 1 saved; None takes the frozen tower itself.
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
+        teacher: another tower than a copy of the student, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, rla: dict | None = dict(type='CropAlignment'),
                  scd_loss: dict = dict(type='SCDLoss'), refiner: dict | None = None,
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg)
+                 data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 teacher: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
         self.rla = rla and MODELS.build(rla)
         self.scd_loss = MODELS.build(scd_loss)
         self.refiner = None
@@ -66,29 +69,55 @@ class SCRLA(Distiller):
         Returns:
             ``loss_scd``, and that of ``rla``.
         """
-        dense = self.backbone.encode_dense(images)
-        losses = self.rla(dense, boxes, crops, data_samples, self.teacher) if self.rla else {}
-        regions = self.scd_loss.scoped(boxes, images.shape[2:])
-        student = region_tokens(dense, regions, self.backbone.patch_size, self.scd_loss.region_size)
-        losses['loss_scd'] = self.scd_loss(student, self.target(images, regions))
+        patch_size, losses = self.backbone.patch_size, {}
+        dense, unit = self.encode(images)
+        if self.rla is not None:
+            losses = self.rla(unit, boxes, patch_size, crops, data_samples, self.teacher)
+        parts = self.scd_loss.parts(boxes, image_shapes(data_samples, images), patch_size)
+        student = [region_tokens(dense[i], rows, patch_size, size) for i, rows, size in parts]
+        losses['loss_scd'] = self.scd_loss(student, self.target(images, parts))
         return losses
 
-    @torch.no_grad()
-    def target(self, images: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
-        """The tokens whose correlations the student learns.
+    def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The student's dense map, once: as `SCDLoss` compares it, and of unit tokens as the alignment does.
 
         Args:
             images: (B, 3, H, W).
-            boxes: for each image (K_i, 4) in network pixels.
 
         Returns:
-            (sum K_i, L, D).
+            Two maps (B, D, h, w), the same unless ``scd_loss.normalise`` is False.
         """
-        size = self.scd_loss.region_size
+        dense = self.backbone.encode_dense(images, normalize=self.scd_loss.normalise)
+        return dense, dense if self.scd_loss.normalise else F.normalize(dense.float(), dim=1)
+
+    @torch.no_grad()
+    def target(self, images: torch.Tensor, parts: list[tuple]) -> list[torch.Tensor]:
+        """The tokens whose correlations the student learns; raw ones unless ``scd_loss.normalise``.
+
+        Args:
+            images: (B, 3, H, W).
+            parts: see `SCDLoss.parts`.
+
+        Returns:
+            For each part (K, L, D).
+        """
         if self.refiner is None:
-            return region_tokens(self.teacher.encode_dense(images), boxes, self.teacher.patch_size, size)
-        return self.refiner(self.teacher.intermediates(images, self.refiner.layers), boxes, size)
+            dense, patch_size = self.teacher.encode_dense(images, self.scd_loss.normalise), self.teacher.patch_size
+            return [region_tokens(dense[i], rows, patch_size, size) for i, rows, size in parts]
+        maps = self.teacher.intermediates(images, self.refiner.layers)
+        return [self.refiner([m[i] for m in maps], rows, size) for i, rows, size in parts]
 
     def _freeze_refiner(self) -> None:
         self.refiner.requires_grad_(False).eval()
         self.frozen_parts = ('teacher', 'refiner')
+
+
+def image_shapes(data_samples: list[BaseDataElement], images: torch.Tensor) -> list[tuple[int, int]]:
+    """Height and width of every image in network pixels without the padding; the whole input where a sample has none.
+
+    Args:
+        data_samples: of B images, with the meta field ``img_shape`` that `RegionPreprocessor` sets.
+        images: (B, 3, H, W).
+    """
+    whole = tuple(images.shape[2:])
+    return [sample.get('img_shape', whole) for sample in data_samples] or [whole] * len(images)

@@ -5,7 +5,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.precision import full_precision
-from rsc_mm.utils.regions import region_tokens
+from rsc_mm.utils.regions import grid_shape, region_tokens
 
 from .region_alignment import mean_over_regions
 
@@ -67,9 +67,10 @@ class SCDLoss(nn.Module):
         loss_weight: lambda; the paper's 0.2 for ViT-B, 0.4 for ViT-L.
         normalise: divide the tokens by their L2 norms.
         distance: 'cross_entropy', or 'frobenius' (the ablation L_F).
-        scope: 'region'; 'image' (the whole image as the one region, table 14); 'inter_instance' (correlations among the
-            pooled regions of this process instead of within each, the ablation L_Inter).
-        region_size: side of the region grid, L = region_size^2.
+        scope: 'region'; 'image' (the whole image as the one region, table 14: its own extent without the padding, on a
+            grid as fine as the student's map); 'inter_instance' (correlations among the pooled regions of this process
+            instead of within each, the ablation L_Inter).
+        region_size: side of the region grid, L = region_size^2; not used for 'image'.
         chunk_size: regions at a time.
 
     Raises:
@@ -96,12 +97,13 @@ class SCDLoss(nn.Module):
         self.chunk_size = chunk_size
 
     @full_precision
-    def forward(self, student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: torch.Tensor | list[torch.Tensor],
+                target: torch.Tensor | list[torch.Tensor]) -> torch.Tensor:
         """The loss on region tokens.
 
         Args:
-            student: tokens (K, L, D).
-            target: tokens (K, L, D'), of any embedding size.
+            student: tokens (K, L, D), or a list of such tensors that differ in L.
+            target: tokens (K, L, D') of any embedding size, or such a list.
 
         Returns:
             Scalar; 0 with a gradient graph if K = 0.
@@ -109,14 +111,8 @@ class SCDLoss(nn.Module):
         Raises:
             ValueError: the numbers of regions or tokens differ.
         """
-        if student.shape[:2] != target.shape[:2]:
-            raise ValueError(f'SCDLoss: found student tokens {tuple(student.shape)} and target tokens '
-                             f'{tuple(target.shape)}, expected the same regions K and tokens L in (K, L, D)')
-        if self.scope == 'inter_instance':  # one set of K tokens instead of K sets
-            sets = min(1, len(student))  # none without regions
-            student, target = student.mean(1)[None][:sets], target.mean(1)[None][:sets]  # (1, K, D)
-        chunks = zip(student.split(self.chunk_size), target.split(self.chunk_size))
-        values = [checkpoint(self._values, *chunk, use_reentrant=False) for chunk in chunks]
+        student, target = ([z] if isinstance(z, torch.Tensor) else z for z in (student, target))
+        values = [value for pair in zip(student, target, strict=True) for value in self._chunks(*pair)]
         return self.loss_weight * mean_over_regions(torch.cat(values))
 
     def from_maps(self, student: torch.Tensor, target: torch.Tensor, boxes: list[torch.Tensor],
@@ -130,24 +126,41 @@ class SCDLoss(nn.Module):
             patch_size: network pixels of one grid cell.
 
         Returns:
-            Scalar.
+            Scalar. The maps count as a whole where scope is 'image'.
         """
-        boxes = self.scoped(boxes, (student.shape[2] * patch_size, student.shape[3] * patch_size))
-        return self(*(region_tokens(dense, boxes, patch_size, self.region_size) for dense in (student, target)))
+        whole = (student.shape[2] * patch_size, student.shape[3] * patch_size)
+        parts = self.parts(boxes, [whole] * len(student), patch_size)
+        return self(*([region_tokens(dense[images], rows, patch_size, size) for images, rows, size in parts]
+                      for dense in (student, target)))
 
-    def scoped(self, boxes: list[torch.Tensor], shape: tuple[int, int]) -> list[torch.Tensor]:
-        """The boxes themselves, or for scope 'image' one box an image, the whole padded input.
+    def parts(self, boxes: list[torch.Tensor], shapes: list[tuple[int, int]],
+              patch_size: int) -> list[tuple[slice, list[torch.Tensor], int | tuple[int, int]]]:
+        """The regions whose correlations are compared: one part with all boxes, for scope 'image' one part an image.
 
         Args:
             boxes: for each image (K_i, 4) in network pixels.
-            shape: height and width of the input in network pixels.
+            shapes: height and width of each image in network pixels, without the padding.
+            patch_size: the student's.
 
         Returns:
-            For each image (K_i, 4) or (1, 4).
+            For each part the images of the batch that it takes, their boxes, and the region grid.
         """
         if self.scope != 'image':
-            return boxes
-        return [box.new_tensor([[0, 0, shape[1], shape[0]]]) for box in boxes]
+            return [(slice(None), boxes, self.region_size)]
+        parts = [(slice(i, i + 1), [box.new_tensor([[0, 0, width, height]])], grid_shape((height, width), patch_size))
+                 for i, (box, (height, width)) in enumerate(zip(boxes, shapes, strict=True))]
+        return parts or [(slice(0), [], 1)]  # no image: no region, but a gradient graph
+
+    def _chunks(self, student: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
+        """The values of (K, L, D) tokens, in chunks."""
+        if student.shape[:2] != target.shape[:2]:
+            raise ValueError(f'SCDLoss: found student tokens {tuple(student.shape)} and target tokens '
+                             f'{tuple(target.shape)}, expected the same regions K and tokens L in (K, L, D)')
+        if self.scope == 'inter_instance':  # one set of K tokens instead of K sets
+            sets = min(1, len(student))  # none without regions
+            student, target = student.mean(1)[None][:sets], target.mean(1)[None][:sets]  # (1, K, D)
+        chunks = zip(student.split(self.chunk_size), target.split(self.chunk_size))
+        return [checkpoint(self._values, *chunk, use_reentrant=False) for chunk in chunks]
 
     def _values(self, student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         correlations = [self._correlation(tokens) for tokens in (student, target)]

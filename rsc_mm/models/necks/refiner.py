@@ -76,7 +76,7 @@ class Refiner(BaseModule):
         self.fc_inter = mlp(2 * width, hidden_dims, width) if inter else None
         self.fc_cls = mlp(width, hidden_dims, width) if region_token and init != 'pacl' else None
         self.embedder = VisionEmbedder(width) if init == 'pacl' else None
-        self.readout = copy.deepcopy(backbone.readout)  # its own: training must not wake the frozen tower's
+        self.readout = copy.deepcopy(backbone.readout)  # a copy: training it must leave the frozen tower's alone
         self.rope = copy.deepcopy(getattr(vit, 'rope', None))
         self.blocks = copy.deepcopy(vit.blocks[-num_blocks:]).requires_grad_(True) if init != 'pacl' else None
         self.norm = copy.deepcopy(vit.norm).requires_grad_(False)
@@ -144,10 +144,10 @@ class Refiner(BaseModule):
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
     def _unused(self) -> list[nn.Module | nn.Parameter]:
-        """What would get no gradient: parts of the last blocks, and FC_CLS before a readout that is blind to it."""
-        blind = self.fc_cls is not None and len(self.blocks) == 1 and not self.readout.reads_prefix
+        """What would get no gradient: parts of the last blocks, and FC_CLS before a readout that does not read it."""
+        ignored = self.fc_cls is not None and len(self.blocks) == 1 and not self.readout.reads_prefix
         parts = self.readout.unused(self.blocks[-self.readout.num_blocks:])
-        return [*parts, self.fc_cls] if blind else parts
+        return [*parts, self.fc_cls] if ignored else parts
 
     def _early_map(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """f_A(X) + Z_inter (B, C, h, w)."""

@@ -116,14 +116,14 @@ def _select(found: list[str] | None, embeddings: torch.Tensor, names: list[str],
 def _encode_classes(names: list[str], text_encoder: CLIPTextEncoder, prompts: str | Sequence[str],
                     synonyms: str | None) -> torch.Tensor:
     rows, start = [], time.monotonic()
-    said = start
+    reported = start
     for i, name in enumerate(names):
         words = name.split(synonyms) if synonyms else [name]
         texts = [text for word in words for text in fill_prompts(word, prompts)]
         rows.append(F.normalize(text_encoder.encode(texts).mean(dim=0), dim=0).cpu())
-        if time.monotonic() - said > 10:
-            said = time.monotonic()
-            left = (said - start) / (i + 1) * (len(names) - i - 1)
+        if time.monotonic() - reported > 10:
+            reported = time.monotonic()
+            left = (reported - start) / (i + 1) * (len(names) - i - 1)
             print_log(f'class embeddings: {i + 1} of {len(names)}, about {left:.0f} s left', logger='current')
     return torch.stack(rows)
 

@@ -7,10 +7,11 @@ from torch.nn import functional as F
 from rsc_mm.models.losses.region_alignment import mean_over_regions
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.precision import full_precision
+from rsc_mm.utils.regions import grid_shape
 
 from .ema import EMATower
 from .maps import StudentMaps
-from .masking import grid_shape, hide, random_patches
+from .masking import hide, random_patches
 
 
 class Prototypes(nn.Linear):
@@ -95,7 +96,7 @@ class MaskedModelling(nn.Module):
         """
         self.ema.update_parameters(student)
         self.ema_prototypes.update_parameters(self.prototypes)
-        h, w = grid_shape(images, student.patch_size)
+        h, w = grid_shape(images.shape[2:], student.patch_size)
         patches = random_patches(len(images), h * w, self.mask_ratio).to(images.device)  # (B, n)
         with torch.no_grad():
             target = self.ema.module.encode_dense(images).flatten(2).transpose(1, 2)  # (B, N, D)

@@ -3,6 +3,8 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 
+from rsc_mm.utils.regions import grid_shape
+
 
 def random_patches(batch: int, count: int, ratio: float) -> torch.Tensor:
     """The patches to mask in each image, drawn by the Runner's seed and iteration and the image's place in the batch.
@@ -37,18 +39,8 @@ def hide(images: torch.Tensor, patches: torch.Tensor, patch_size: int) -> torch.
         (B, 3, H, W).
     """
     height, width = images.shape[2:]
-    h, w = grid_shape(images, patch_size)
+    h, w = grid_shape(images.shape[2:], patch_size)
     mask = torch.zeros(len(images), h * w, dtype=torch.bool, device=images.device)
     mask = mask.scatter(1, patches, True).unflatten(1, (1, h, w))  # (B, 1, h, w)
     pixels = mask.repeat_interleave(patch_size, 2).repeat_interleave(patch_size, 3)[:, :, :height, :width]
     return images.masked_fill(pixels, 0)
-
-
-def grid_shape(images: torch.Tensor, patch_size: int) -> tuple[int, int]:
-    """Height and width of the patch grid, the last patch padded.
-
-    Args:
-        images: (B, 3, H, W).
-        patch_size: in pixels.
-    """
-    return -(-images.shape[2] // patch_size), -(-images.shape[3] // patch_size)
