@@ -38,7 +38,7 @@ class DenseCLIP:
     Examples:
         >>> import rsc_mm
         >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
-        >>> found = model.classify_regions('projects/shapes_clip/scene.png', [[10, 20, 60, 70]], ['star', 'circle'])
+        >>> found = model.classify_regions('projects/shapes_clip/scene.jpg', [[10, 20, 60, 70]], ['star', 'circle'])
         >>> found.scores.shape
         (1, 2)
     """

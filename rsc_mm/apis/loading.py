@@ -46,7 +46,7 @@ def load(source: str | Path, device: str | torch.device | None = None, *, checkp
     Examples:
         >>> import rsc_mm
         >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
-        >>> model.encode_image('projects/shapes_clip/scene.png').shape
+        >>> model.encode_image('projects/shapes_clip/scene.jpg').shape
         (128,)
     """
     path = Path(source)
@@ -59,7 +59,8 @@ def load(source: str | Path, device: str | torch.device | None = None, *, checkp
         raise ValueError(f'checkpoint: found {checkpoint} beside {source}, expected it beside a configuration (.py)')
     else:
         description, weights, text = _from_file(path, text_checkpoint)
-    tower = MODELS.build({**description.backbone, '_scope_': 'rsc_mm'})
+    with torch.random.fork_rng(devices=()):  # random weights, which the file's replace, do not move the user's numbers
+        tower = MODELS.build({**description.backbone, '_scope_': 'rsc_mm'})
     try:
         load_clip_checkpoint(tower, weights)
     except CheckpointError as error:
@@ -126,8 +127,8 @@ def _from_file(path: Path, text_checkpoint: str | Path | None) -> tuple[TowerDes
                 f'{path}: found no text tower in it, which names need. Give the CLIP file that the tower comes from: '
                 f"rsc_mm.load('{path}', text_checkpoint='CLIP.pt'), or publish the tower with --clip CLIP.pt")
         if description.text_arch is None:
-            raise CheckpointError(f"{path}: found no 'text_arch' in its metadata, expected that of the text tower; publish "
-                                  'with a configuration that has class_embeddings.text_encoder')
+            raise CheckpointError(f"{path}: found no 'text_arch' in its metadata, expected that of the text tower; "
+                                  'publish with a configuration that has class_embeddings.text_encoder')
         return read_text_tower(description.text_arch, text_checkpoint or text)
 
     return description, content, build_text

@@ -51,7 +51,9 @@ class TextEmbeddings:
         return torch.stack([self._known[text] for text in texts])
 
     def _build_once(self) -> tuple[CLIPTextEncoder, float]:
-        self._built = self._built or self._build()
+        if self._built is None:
+            with torch.random.fork_rng(devices=()):  # as in `load`
+                self._built = self._build()
         return self._built
 
 
