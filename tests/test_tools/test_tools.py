@@ -44,7 +44,8 @@ def test_publish_and_reload_gives_the_same_features(tmp_path, ending):
 
 def test_publish_takes_the_text_tower_of_the_original(tmp_path):
     out = tmp_path / 'clip.pt'
-    original = {'text.ln_final.weight': torch.arange(3.), 'visual.head.bias': torch.ones(2)}
+    original = {'text.ln_final.weight': torch.arange(3.), 'text.token_embedding.weight': torch.ones(2, 3),
+                'visual.head.bias': torch.ones(2)}
     torch.save(original, tmp_path / 'original.pt')
     run_tool(['tools/converters/publish_backbone.py', 'configs/shapes/clipself_grid.py', CLIP, str(out), '--clip',
               str(tmp_path / 'original.pt')])
