@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from rsc_mm.datasets import RegionSample
 from rsc_mm.models.heads import class_probabilities, label_cosines, text_cosines, upsample
 from rsc_mm.models.region_preprocessor import RegionPreprocessor
-from rsc_mm.models.text.queries import class_queries
+from rsc_mm.models.text import class_queries
 from rsc_mm.utils.regions import pool_masks, pool_regions, resized_shape
 from rsc_mm.visualization import affinity_map, token_at
 
