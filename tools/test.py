@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.apis import load_runner_config
 from rsc_mm.apis.evaluation import evaluate
+from rsc_mm.engine.memory import settle_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     metrics = evaluate(config, args.checkpoint)
     if is_main_process():

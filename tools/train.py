@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.apis import load_runner_config
+from rsc_mm.engine.memory import settle_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,6 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     if args.resume:
         config.resume = True

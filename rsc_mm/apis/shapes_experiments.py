@@ -50,9 +50,6 @@ COLUMNS = {'boxes_top1': 'boxes', 'thing_masks_top1': 'thing masks', 'stuff_mask
 BOUNDS = {'thing_crops_top1': 'boxes', 'stuff_crops_top1': 'stuff masks'}
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 EVALUATION = 'configs/shapes/region_classification.py'
-# On a CPU, memory that is reused instead of mapped anew for every tensor, and plain matrix products for attention over
-# few tokens, make a step 1.5 times as fast (0.389 -> 0.261 s, tools/benchmarks/distillation.py, one core).
-FAST_CPU = {'MALLOC_MMAP_THRESHOLD_': '8000000000', 'MALLOC_TRIM_THRESHOLD_': '16000000000', 'TIMM_FUSED_ATTN': '0'}
 REGION_TEXT = Path('data/shapes/annotations/region_text_train.json')
 
 
@@ -137,7 +134,7 @@ def run(command: list[str], threads: int | None = None) -> None:
     """Run a command with its output on the console; stop with its exit status if it fails."""
     start = time.time()
     limit = {} if threads is None else {'OMP_NUM_THREADS': str(threads)}
-    status = subprocess.run(command, env={**FAST_CPU, **os.environ, **limit}).returncode
+    status = subprocess.run(command, env={**os.environ, **limit}).returncode
     if status:
         raise SystemExit(f'stopped: {" ".join(command)} ended with status {status}; the same command goes on from here')
     print(f'[{time.time() - start:.0f} s] {" ".join(command[1:4])}', flush=True)

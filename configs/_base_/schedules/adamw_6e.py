@@ -5,7 +5,7 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
     constructor='DecayGroupsConstructor',
-    optimizer=dict(type='AdamW', lr=1e-5, weight_decay=0.1, betas=(0.9, 0.999), eps=1e-8))
+    optimizer=dict(type='AdamW', lr=1e-5, weight_decay=0.1, betas=(0.9, 0.999), eps=1e-8, fused=True))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=1000),
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=1000),

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.datasets import RegionSample
 from rsc_mm.engine import DecayGroupsConstructor
+from rsc_mm.engine.memory import settle_memory
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.profiling import CPU_ATTENTION, clock, matrix_rate, peak_memory
 
@@ -148,6 +149,7 @@ def peak_of_two_steps(choice: tuple, batch: Batch) -> int:
         batch: the synthetic batch.
     """
     MMLogger.get_instance('benchmark', log_level='ERROR')
+    settle_memory()
     before = peak_memory()
     case = Case(*choice, batch)
     for _ in range(2):
@@ -163,6 +165,7 @@ def measure(choices: list[tuple], batch: Batch, rounds: int) -> list[dict[str, f
         batch: the synthetic batch.
         rounds: timed steps, after one untimed.
     """
+    settle_memory()
     cases = [Case(*choice, batch) for choice in choices]
     for _ in range(rounds + 1):
         for case in cases:

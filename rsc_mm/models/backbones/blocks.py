@@ -9,6 +9,8 @@ from timm.layers import apply_rot_embed_cat
 from torch import nn
 from torch.nn import functional as F
 
+from .attention import choose_kernel
+
 
 class SplitQKV(nn.Module):
     """The fused ``qkv`` projection of a timm ``Attention`` as three layers, so that each can be frozen or skipped.
@@ -159,6 +161,7 @@ def run_block(block: nn.Module, tokens: torch.Tensor, rope: torch.Tensor | None)
     Returns:
         (B, P+N, C).
     """
+    choose_kernel(block.attn, tokens)
     return block(tokens) if rope is None else block(tokens, rope=rope)
 
 

@@ -29,10 +29,11 @@ class CLIPViT(ViTTower):
         frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
+        compile: ``torch.compile`` per block, see `ViTTower`.
     """
 
     def __init__(self, arch: str | dict = 'vit_base_patch16_clip_quickgelu_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None, compile: bool | dict = False) -> None:
         vit = build_clip_vit(VisionTransformer, arch, OPENAI_CLIP)
-        super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg)
+        super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg, compile)

@@ -29,9 +29,11 @@ class EVACLIPViT(ViTTower):
         frozen_stages: freezing by role, see `ViTTower`.
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
+        compile: ``torch.compile`` per block, see `ViTTower`.
     """
 
     def __init__(self, arch: str | dict = 'eva02_base_patch16_clip_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(build_clip_vit(Eva, arch, EVA02_CLIP), readout, out_indices, frozen_stages, with_cp, init_cfg)
+                 init_cfg: dict | None = None, compile: bool | dict = False) -> None:
+        vit = build_clip_vit(Eva, arch, EVA02_CLIP)
+        super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg, compile)

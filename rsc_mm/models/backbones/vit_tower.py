@@ -43,6 +43,8 @@ class ViTTower(BaseModule):
         with_cp: activation checkpointing of every block that trains.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` loads strictly through `load_clip_checkpoint`; with
             ``readout=OTHER`` weights that were saved with that readout are taken as a start.
+        compile: ``torch.compile`` for every block but the last, of which readouts run parts; a dict holds arguments of
+            ``torch.compile``, such as ``dict(mode='max-autotune')``.
 
     Attributes:
         depth: number of blocks.
@@ -58,9 +60,10 @@ class ViTTower(BaseModule):
     """
 
     def __init__(self, vit: nn.Module, readout: str | dict, out_indices: tuple[int, ...] | None, frozen_stages: int,
-                 with_cp: bool, init_cfg: dict | None) -> None:
+                 with_cp: bool, init_cfg: dict | None, compile: bool | dict = False) -> None:
         super().__init__(init_cfg)
         self.vit = vit
+        self.compile_options = {} if compile is True else compile
         self.depth = len(vit.blocks)
         self._check_network()
         split_qkv(vit.blocks[-1].attn)
@@ -76,6 +79,7 @@ class ViTTower(BaseModule):
         self.embed_dim: int = vit.num_classes or vit.embed_dim
         self._check_fields()
         self._freeze()
+        self._compile_blocks()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Feature maps for a neck: raw patch tokens after the blocks of ``out_indices``.
@@ -225,6 +229,7 @@ class ViTTower(BaseModule):
     def freeze(self) -> 'ViTTower':
         """Freeze the tower as a whole: no gradient, always in eval mode; returns itself."""
         self.frozen_stages = self.depth
+        self._compile_blocks()  # a copy of a tower does not copy what was compiled
         return self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> 'ViTTower':
@@ -234,6 +239,11 @@ class ViTTower(BaseModule):
             mode: True for training.
         """
         return super().train(mode and self.frozen_stages < self.depth)
+
+    def _compile_blocks(self) -> None:
+        if self.compile_options is not False:
+            for block in self.vit.blocks[:-1]:
+                block.compile(**self.compile_options)
 
     def _readout_blocks(self) -> set[int]:
         return set(range(self.depth - self.readout.num_blocks, self.depth))

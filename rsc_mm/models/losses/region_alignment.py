@@ -19,9 +19,9 @@ def mean_over_regions(values: torch.Tensor) -> torch.Tensor:
     Returns:
         Scalar.
     """
-    count = torch.tensor(float(len(values)), device=values.device)
+    count = torch.full((), float(len(values)), device=values.device)
     all_reduce(count, op='mean')
-    return values.sum() / count if count > 0 else values.sum()
+    return values.sum() / count.clamp(min=1e-6)  # no branch on the number: a GPU would have to be waited for
 
 
 @MODELS.register_module()
