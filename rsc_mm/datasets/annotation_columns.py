@@ -3,11 +3,27 @@ from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import isfinite
-from typing import Any
+from reprlib import repr as short
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _CHUNK = 1 << 14  # entries that are Python objects at the same time
+
+
+class Kind(NamedTuple):
+    """What a value of the json must be: its Python types, and in words."""
+
+    types: set[type]
+    words: str
+
+
+ID = Kind({int, str}, 'an id: a whole number or a text')
+NUMBER = Kind({int}, 'a whole number')
+PIXELS = Kind({int, float}, 'a number of pixels, or no such key')
+TEXT = Kind({str}, 'a text')
+LIST = Kind({list}, 'a list')
+FLAG = Kind({int, bool}, '0 or 1')
 
 
 class Codes:
@@ -64,7 +80,7 @@ class ImageColumns:
         shapes: (n, 2) height and width, -1 where unknown.
 
     Raises:
-        ValueError: an entry lacks a key.
+        ValueError: an entry lacks a key, or its value is of another kind.
     """
 
     def __init__(self, path: str, entries: Iterator[dict]) -> None:
@@ -72,9 +88,10 @@ class ImageColumns:
         self.names: list[str] = []
         shapes = []
         for start, images in chunks(entries):
-            self.ids += column(images, 'id', f'{path}: images', start)
-            self.names += [_file_name(image, path) for image in images]
-            shapes += [(image.get('height', -1), image.get('width', -1)) for image in images]
+            where = f'{path}: images'
+            self.ids += column(images, 'id', where, start, ID)
+            self.names += [_file_name(image, path, i) for i, image in enumerate(images, start)]
+            shapes += zip(*(column(images, key, where, start, PIXELS, -1) for key in ('height', 'width')))
         self.shapes = np.array(shapes, np.int64).reshape(-1, 2)  # (n, 2)
 
 
@@ -95,7 +112,7 @@ class RegionColumns:
         categories, segment_ids: of every region.
 
     Raises:
-        ValueError: an entry lacks a key, or a box is none.
+        ValueError: an entry lacks a key, or its value is of another kind.
     """
 
     def __init__(self, path: str, needs: tuple[str, ...], entries: Iterator[dict]) -> None:
@@ -107,7 +124,7 @@ class RegionColumns:
         self.names: list[str] = []
         self.counts, self.boxes, self.segment_ids = array('i'), array('d'), array('q')
         for start, rows in chunks(entries):
-            self.owners.extend(column(rows, 'image_id', f'{path}: annotations', start))
+            self.owners.extend(column(rows, 'image_id', f'{path}: annotations', start, ID))
             self._read_regions(self._segments(rows, start) if self.segmented else rows)
 
     def __len__(self) -> int:
@@ -115,8 +132,8 @@ class RegionColumns:
 
     def _segments(self, rows: list[dict], start: int) -> list[dict]:
         where = f'{self.path}: annotations'
-        self.names += column(rows, 'file_name', where, start)
-        segments = column(rows, 'segments_info', where, start)
+        self.names += column(rows, 'file_name', where, start, TEXT)
+        segments = column(rows, 'segments_info', where, start, LIST)
         self.counts.extend(map(len, segments))
         return [info for infos in segments for info in infos]
 
@@ -124,9 +141,9 @@ class RegionColumns:
         start = len(self)
         self.boxes.frombytes(boxes(rows, self.where, start).tobytes())
         if self.labelled:
-            self.categories.extend(column(rows, 'category_id', self.where, start))
+            self.categories.extend(column(rows, 'category_id', self.where, start, ID))
         if self.segmented:
-            self.segment_ids.extend(row.get('id', -1) for row in rows)
+            self.segment_ids.extend(column(rows, 'id', self.where, start, NUMBER, -1))
 
 
 def chunks(entries: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
@@ -141,7 +158,8 @@ def chunks(entries: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
         start += len(chunk)
 
 
-def column(rows: list[dict], key: str, where: str, start: int = 0) -> list:
+def column(rows: list[dict], key: str, where: str, start: int = 0, kind: Kind | None = None,
+           default: Any = None) -> list:
     """One value of every entry.
 
     Args:
@@ -149,20 +167,26 @@ def column(rows: list[dict], key: str, where: str, start: int = 0) -> list:
         key: of the value.
         where: file and list, for the message.
         start: position of the first entry in the list.
+        kind: what a value must be; None: anything.
+        default: the value of an entry without the key; None: the key must be there.
 
     Raises:
-        ValueError: an entry lacks the key or is no object.
+        ValueError: an entry lacks the key or is no object, or a value is of another kind.
     """
     try:
-        return [row[key] for row in rows]
-    except (KeyError, TypeError):
+        values = [row[key] for row in rows] if default is None else [row.get(key, default) for row in rows]
+    except (KeyError, TypeError, AttributeError):
         i, row = next((i, row) for i, row in enumerate(rows) if not isinstance(row, dict) or key not in row)
-        found = f'the keys {sorted(row)}' if isinstance(row, dict) else repr(row)
+        found = f'the keys {sorted(row)}' if isinstance(row, dict) else short(row)
         raise ValueError(f"{where}[{start + i}]: found {found}, expected '{key}'") from None
+    if kind and not set(map(type, values)) <= kind.types:
+        i, value = next((i, value) for i, value in enumerate(values) if type(value) not in kind.types)
+        raise ValueError(f'{where}[{start + i}].{key}: found {short(value)}, expected {kind.words}')
+    return values
 
 
 def boxes(rows: list[dict], where: str, start: int = 0) -> np.ndarray:
-    """The boxes (R, 4) float64; one of zero size passes (COCO has a few), the sources' area limits drop it.
+    """The boxes (R, 4) float64; one of zero size passes (COCO has a few).
 
     Args:
         rows: entries with ``bbox``.
@@ -183,14 +207,17 @@ def boxes(rows: list[dict], where: str, start: int = 0) -> np.ndarray:
     for i, box in enumerate(values, start):
         if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
                 and all(map(isfinite, box)) and box[2] >= 0 and box[3] >= 0):
-            raise ValueError(f'{where}[{i}].bbox: found {box}, expected [x, y, width, height] in pixels, width and '
-                             'height not negative')
+            raise ValueError(f'{where}[{i}].bbox: found {short(box)}, expected [x, y, width, height] in pixels, width '
+                             'and height not negative')
     return np.array(values, np.float64).reshape(-1, 4)  # (R, 4)
 
 
-def _file_name(image: dict, path: str) -> str:
-    if 'file_name' in image:
-        return image['file_name']
-    if 'coco_url' in image:
-        return '/'.join(image['coco_url'].split('/')[-2:])
-    raise ValueError(f"{path}: image {image['id']}: found the keys {sorted(image)}, expected 'file_name' or 'coco_url'")
+def _file_name(image: dict, path: str, i: int) -> str:
+    key = next((key for key in ('file_name', 'coco_url') if key in image), None)
+    if key is None:
+        raise ValueError(f"{path}: image {image['id']}: found the keys {sorted(image)}, expected 'file_name' or "
+                         "'coco_url'")
+    name = image[key]
+    if not isinstance(name, str) or not name:
+        raise ValueError(f'{path}: images[{i}].{key}: found {short(name)}, expected the name of the image file')
+    return name if key == 'file_name' else '/'.join(name.split('/')[-2:])

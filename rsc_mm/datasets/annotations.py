@@ -1,16 +1,18 @@
 """COCO-style json files and plain folders to one packed table of images and regions."""
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
-from .annotation_columns import ImageColumns, RegionColumns, column
+from .annotation_columns import FLAG, ID, TEXT, ImageColumns, RegionColumns, column
 from .json_stream import read_members
-from .region_table import RegionTable
+from .region_table import RegionTable, area_inside
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
@@ -33,7 +35,8 @@ def load_coco(path: str, image_root: str, needs: tuple[str, ...], segmentation_r
         segmentation_root: folder of the panoptic pngs.
 
     Returns:
-        The table; an image without annotation has no rows.
+        The table; an image without annotation has no rows. Boxes without area inside their image are left out (COCO has
+        a few), except those of stuff segments, which are not used; ``left_out`` says how many.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or breaks the format; the message names the entry.
@@ -58,7 +61,7 @@ def parse_coco(path: str, needs: tuple[str, ...]) -> RegionTable:
     content = read_members(path, {**readers, 'annotations': partial(RegionColumns, path, needs)} if needs else readers)
     images = content.get('images')
     if not isinstance(images, ImageColumns):
-        raise ValueError(f"{path}: found the keys {sorted(content)}, expected a list 'images'; is it COCO-style?")
+        raise ValueError(_no_list(path, 'images', content))
     if not images.ids:
         raise ValueError(f'{path}: images: found an empty list, expected at least one image')
     place = {img_id: i for i, img_id in enumerate(images.ids)}
@@ -102,38 +105,68 @@ def list_images(root: str) -> RegionTable:
 
 def _fill(table: RegionTable, content: dict, place: dict, needs: tuple[str, ...], path: str) -> None:
     """Writes the regions, grouped by image in their order of appearance."""
-    regions = content.pop('annotations', None)
+    regions = content.get('annotations')
     if not isinstance(regions, RegionColumns):
-        raise ValueError(f"{path}: found the keys {sorted(content)}, expected a list 'annotations' with {list(needs)}")
+        raise ValueError(_no_list(path, 'annotations', content, f' with {list(needs)}'))
     owner = regions.owners.resolve(place, f'{path}: annotations', 'image_id', 'images')
     if regions.segmented:
         for i, name in zip(owner, regions.names):
             table.segmentation_paths[i] = name
         owner = np.repeat(owner, np.asarray(regions.counts))
         table.segment_ids = np.asarray(regions.segment_ids, np.int64)
-    table.first = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(table)))])
     table.boxes = np.asarray(regions.boxes, np.float64).reshape(-1, 4)  # (R, 4)
     table.labels = np.broadcast_to(np.int64(0), len(regions))  # one number, however many regions
     if regions.labelled:
         table.classes, table.is_thing, label_of = _categories(content, path)
         table.labels = regions.categories.resolve(label_of, regions.where, 'category_id', 'categories')
+    owner = _leave_out_empty(table, owner, regions.where)
+    table.first = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(table)))])
     if (np.diff(owner) < 0).any():
-        _sort(table, np.argsort(owner, kind='stable'))
+        _pick(table, np.argsort(owner, kind='stable'))
 
 
-def _sort(table: RegionTable, order: np.ndarray) -> None:
-    table.boxes = table.boxes[order]
-    table.labels = table.labels[order]
-    table.segment_ids = table.segment_ids[order] if len(table.segment_ids) else table.segment_ids
+def _leave_out_empty(table: RegionTable, owner: np.ndarray, where: str) -> np.ndarray:
+    """Leaves out boxes without area inside their image, and says so; returns the images (R,) of those that stay."""
+    keep = area_inside(table.boxes, table.shapes, owner)
+    if len(table.segment_ids):
+        keep |= ~table.is_thing[table.labels]  # the box of stuff is the extent of its mask
+    if keep.all():
+        return owner
+    i = int(np.argmin(keep))
+    height, width = table.shapes[owner[i]].tolist()
+    size = f' of width x height {width} x {height}' if min(height, width) > 0 else ''
+    first = f'{where}[{i}].bbox: found {table.boxes[i].tolist()} in image {table.img_ids[owner[i]]!r}{size}'
+    expected = 'expected [x, y, width, height] in pixels with an area inside the image'
+    if not keep.any():
+        raise ValueError(f'{first}, {expected}; none of the {len(keep)} boxes has one')
+    table.left_out = f'left out {(~keep).sum()} of {len(keep)} boxes; the first: {first}, {expected}'
+    _pick(table, keep)
+    return owner[keep]
+
+
+def _pick(table: RegionTable, rows: np.ndarray) -> None:
+    table.boxes = table.boxes[rows]
+    table.labels = table.labels[rows]
+    table.segment_ids = table.segment_ids[rows] if len(table.segment_ids) else table.segment_ids
+
+
+def _no_list(path: str, key: str, content: dict, needs: str = '') -> str:
+    found = f'{key}: found {short(content[key])}' if key in content else f'found the keys {sorted(content)}'
+    return f"{path}: {found}, expected a list '{key}'{needs}; is it COCO-style?"
 
 
 def _categories(content: dict, path: str) -> tuple[tuple[str, ...], np.ndarray, dict[int, int]]:
     """Names, thing flags and label of each id, in the order of the category ids as class embeddings are."""
-    categories = content.get('categories')
+    categories, where = content.get('categories'), f'{path}: categories'
     if not isinstance(categories, list) or not categories:
-        raise ValueError(f"{path}: found the keys {sorted(content)}, expected a list 'categories' with ids and names")
-    column(categories, 'id', f'{path}: categories')
-    categories = sorted(categories, key=lambda category: category['id'])
-    names = tuple(column(categories, 'name', f'{path}: categories'))
-    is_thing = np.array([bool(category.get('isthing', 1)) for category in categories])
-    return names, is_thing, {category['id']: label for label, category in enumerate(categories)}
+        raise ValueError(_no_list(path, 'categories', content, ' with ids and names'))
+    ids, names = column(categories, 'id', where, 0, ID), column(categories, 'name', where, 0, TEXT)
+    if len(set(map(type, ids))) > 1:
+        raise ValueError(f'{where}: found ids that are numbers and ids that are texts, expected one kind')
+    for key, values in (('id', ids), ('name', names)):
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            raise ValueError(f'{where}: found the {key} {twice[0]!r} twice, expected a different {key} for each: of '
+                             'two equal classes one can never be right')
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    is_thing = np.array(column(categories, 'isthing', where, 0, FLAG, 1), bool)[order]
+    return tuple(names[i] for i in order), is_thing, {ids[i]: label for label, i in enumerate(order)}

@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from .region_table import area_inside
+
 _JPEG_MAGIC = b'\xff\xd8\xff'
 _PIL_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -80,6 +82,23 @@ def check_shape(path: str, found: tuple[int, int], expected: tuple[int, int]) ->
     if min(expected) > 0 and tuple(found) != tuple(expected):
         raise BadImageError(f'{path}: found height x width {found[0]} x {found[1]} in the file, '
                             f'expected {expected[0]} x {expected[1]} from the annotation')
+
+
+def check_boxes(path: str, boxes: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuses a box that lies wholly outside an image.
+
+    Args:
+        path: image file, for the message.
+        boxes: (K, 4) (x, y, width, height).
+        shape: height and width of the image.
+
+    Raises:
+        BadImageError: there is one.
+    """
+    outside = ~area_inside(boxes, np.array([shape]), np.zeros(len(boxes), int))
+    if outside.any():
+        raise BadImageError(f'{path}: found the box {boxes[outside][0].tolist()}, expected [x, y, width, height] with '
+                            f'an area inside the image of width x height {shape[1]} x {shape[0]}')
 
 
 def _read_with_pil(path: str, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:

@@ -61,6 +61,7 @@ class WithLocalCrops:
         self.crops = LocalCropRegions(num_crops, scale)
         self.needs = self.regions.needs
         self.annotated_only = self.regions.annotated_only
+        self.without_annotation = getattr(self.regions, 'without_annotation', 'have no region')
 
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
         """Draws both: ``boxes``, ``crop_boxes`` (K, 4) and ``is_local`` (K,)."""

@@ -19,7 +19,7 @@ from rsc_mm.utils.files import replacing
 from .annotations import parse_coco
 from .region_table import Decimals, RegionTable, pack_decimals
 
-FORMAT = 1
+FORMAT = 2
 PACK_FROM = 16 << 20  # bytes of json; a smaller file is parsed in less time than its copy is worth
 
 
@@ -124,14 +124,15 @@ def _table(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> RegionTabl
     return RegionTable(text['ids'], text['names'], text['segmentations'] or [None] * len(text['ids']),
                        arrays['shapes'], arrays['first'], Decimals(boxes, scale) if scale else boxes,
                        arrays.get('labels', zeros), arrays.get('segment_ids', np.zeros(0, np.int64)),
-                       tuple(text['classes']), arrays['is_thing'])
+                       tuple(text['classes']), arrays['is_thing'], text['left_out'])
 
 
 def _write(packed: Path, table: RegionTable, path: str) -> bool:
     """Writes the packed file; False where that failed, with the reason in the log."""
     boxes = pack_decimals(table.boxes)
     segmentations = table.segmentation_paths if len(table.segment_ids) else None
-    text = {'ids': table.img_ids, 'names': table.img_paths, 'segmentations': segmentations, 'classes': table.classes}
+    text = {'ids': table.img_ids, 'names': table.img_paths, 'segmentations': segmentations, 'classes': table.classes,
+            'left_out': table.left_out}
     arrays = {'boxes': boxes.whole if isinstance(boxes, Decimals) else boxes, 'shapes': table.shapes,
               'first': table.first, 'is_thing': table.is_thing, 'segment_ids': table.segment_ids,
               'text': np.frombuffer(json.dumps(text).encode(), np.uint8)}

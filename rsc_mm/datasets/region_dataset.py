@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from rsc_mm.registry import DATASETS, TASK_UTILS
 
 from .annotations import below, list_images
-from .image_io import BadImageError, check_shape, image_shape, read_image
+from .image_io import BadImageError, check_boxes, check_shape, image_shape, read_image
 from .packed_annotations import load_packed
 from .region_table import RegionTable, keep_images, merge_tables
 from .samplers import Draw
@@ -55,8 +55,10 @@ class RegionDataset(Dataset):
         self.max_bad_images = max_bad_images
         roots = _one_per_root(data_root=data_root, ann_file=ann_file, img_prefix=img_prefix)
         self.table = merge_tables([self._load_root(*root, seg_prefix) for root in roots])
-        if self.regions.annotated_only:
-            self._leave_out_unannotated()
+        if self.table.left_out:
+            print_log(self.table.left_out, 'current', level=30)
+        if self.regions.needs:
+            self._check_annotated()
         # In shared memory: workers mark the images that they found bad, whoever marks last sees all of them.
         self._bad = torch.zeros(len(self.table), dtype=torch.bool).share_memory_()
 
@@ -94,6 +96,8 @@ class RegionDataset(Dataset):
         record = self.table.record(draw.index)
         image = read_image(record.img_path)
         check_shape(record.img_path, image.shape[1:], record.shape)
+        if min(record.shape) <= 0:  # the json does not say it
+            check_boxes(record.img_path, record.boxes, image.shape[1:])
         record.shape = tuple(image.shape[1:])
         fields = self.regions(record, np.random.default_rng([draw.seed, draw.epoch, draw.index]))
         meta = {'img_id': record.img_id, 'img_path': record.img_path, 'ori_shape': record.shape}
@@ -127,12 +131,18 @@ class RegionDataset(Dataset):
         segmentation_root = path.removesuffix('.json') if seg_prefix is None else str(Path(data_root, seg_prefix))
         return below(load_packed(path, self.regions.needs, self.cache_dir), image_root, segmentation_root)
 
-    def _leave_out_unannotated(self) -> None:
+    def _check_annotated(self) -> None:
+        """Says how many images have no annotation, and leaves them out where the source wants none of them."""
         keep = np.diff(self.table.first) > 0
         if not keep.any():
-            raise ValueError('RegionDataset.ann_file: found no image with an annotation, expected at least one')
-        if not keep.all():
-            print_log(f'{(~keep).sum()} of {len(keep)} images have no annotation and are left out', 'current')
+            raise ValueError('RegionDataset.ann_file: found no image with an annotation, expected at least one of the '
+                             f'{len(keep)} images with boxes for {type(self.regions).__name__}; is it the right file?')
+        if keep.all():
+            return
+        consequence = 'are left out' if self.regions.annotated_only else \
+            getattr(self.regions, 'without_annotation', 'have no region')
+        print_log(f'{(~keep).sum()} of {len(keep)} images have no annotation and {consequence}', 'current', level=30)
+        if self.regions.annotated_only:
             self.table = keep_images(self.table, keep)
 
 

@@ -2,7 +2,8 @@
 
 A source is called as ``source(record, rng) -> dict`` with an `ImageRecord` and a numpy Generator; the dict holds the
 data fields of `RegionSample`. Its class attribute ``needs`` names the annotation keys that the json must have, and
-``annotated_only`` whether images without annotation are left out of the dataset.
+``annotated_only`` whether images without annotation are left out of the dataset; if they are not,
+``without_annotation`` may say what they get.
 """
 import numpy as np
 import torch
@@ -73,6 +74,7 @@ class ProposalRegions:
 
     needs: tuple[str, ...] = ('bbox', )
     annotated_only = False
+    without_annotation = 'get the box [0, 0, width / 4, height / 4] alone'
 
     def __init__(self, max_regions: int = 20, min_size: float = 8, max_size: float = 1024,
                  crop_scale: float = 1.5) -> None:

@@ -45,6 +45,7 @@ class RegionTable:
         segment_ids: (R,) int64, or none where the file has no segments.
         classes: T names in the order of their category ids.
         is_thing: (T,) bool.
+        left_out: what of the file is not in the table, in words; empty: nothing.
     """
 
     img_ids: list[int | str]
@@ -57,6 +58,7 @@ class RegionTable:
     segment_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     classes: tuple[str, ...] = ()
     is_thing: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    left_out: str = ''
 
     def __len__(self) -> int:
         return len(self.img_ids)
@@ -70,6 +72,24 @@ class RegionTable:
         # Copies, since the arrays may be mapped from a file.
         return ImageRecord(self.img_ids[index], self.img_paths[index], (height, width), np.array(self.boxes[rows]),
                            labels, is_thing, np.array(self.segment_ids[rows]), self.segmentation_paths[index])
+
+
+def area_inside(boxes: np.ndarray, shapes: np.ndarray, owner: np.ndarray, rows: int = 1 << 18) -> np.ndarray:
+    """Whether each box has an area inside its image (R,) bool; of an image of unknown size: whether it has one at all.
+
+    Args:
+        boxes: (R, 4) (x, y, width, height).
+        shapes: (n, 2) height and width, not positive where unknown.
+        owner: (R,) image of each.
+        rows: so many at a time, to spare memory.
+    """
+    inside = np.empty(len(boxes), bool)
+    for i in range(0, len(boxes), rows):
+        first, size, limit = boxes[i:i + rows, :2], boxes[i:i + rows, 2:], shapes[owner[i:i + rows], ::-1]
+        unknown = (limit <= 0).any(1, keepdims=True)
+        within = (first < limit) & (first + size > 0) | unknown
+        inside[i:i + rows] = (within & (size > 0)).all(1)
+    return inside
 
 
 def pack_decimals(values: np.ndarray, rows: int = 1 << 18) -> np.ndarray | Decimals:
@@ -112,7 +132,8 @@ def merge_tables(tables: list[RegionTable]) -> RegionTable:
         [path for t in tables for path in t.segmentation_paths],
         np.concatenate([t.shapes for t in tables]), np.concatenate(first),
         np.concatenate([t.boxes for t in tables]), np.concatenate([t.labels for t in tables]),
-        np.concatenate([t.segment_ids for t in tables]), tables[0].classes, tables[0].is_thing)
+        np.concatenate([t.segment_ids for t in tables]), tables[0].classes, tables[0].is_thing,
+        '\n'.join(t.left_out for t in tables if t.left_out))
 
 
 def keep_images(table: RegionTable, keep: np.ndarray) -> RegionTable:
@@ -121,4 +142,4 @@ def keep_images(table: RegionTable, keep: np.ndarray) -> RegionTable:
     first = np.append(table.first[picked], table.first[-1])
     return RegionTable([table.img_ids[i] for i in picked], [table.img_paths[i] for i in picked],
                        [table.segmentation_paths[i] for i in picked], table.shapes[picked], first, table.boxes,
-                       table.labels, table.segment_ids, table.classes, table.is_thing)
+                       table.labels, table.segment_ids, table.classes, table.is_thing, table.left_out)

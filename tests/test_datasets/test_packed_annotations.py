@@ -54,6 +54,17 @@ def assert_equal(first: RegionTable, second: RegionTable) -> None:
             assert getattr(one, field).dtype == getattr(other, field).dtype
 
 
+def test_what_was_left_out_is_said_at_every_start(tmp_path: Path, no_parsing) -> None:
+    content = coco(3)
+    content['annotations'][0]['bbox'][2] = 0
+    path = write_json(tmp_path / 'a.json', content)
+    first = load_packed(path, BOX_AND_LABEL)
+    no_parsing()
+    second = load_packed(path, BOX_AND_LABEL)
+    assert 'left out 1 of 3 boxes' in first.left_out and second.left_out == first.left_out
+    assert_equal(first, second)
+
+
 @pytest.mark.parametrize('needs', [(), ('bbox', ), BOX_AND_LABEL])
 def test_packed_file_gives_what_the_json_gives_without_parsing(tmp_path: Path, needs: tuple, no_parsing) -> None:
     path = annotation_file(tmp_path)

@@ -169,3 +169,47 @@ def test_real_coco(regions: str, ann_file: str, classes: int) -> None:
     for i in range(0, 50, 7):
         sample = data[i]['data_samples']
         assert sample.boxes.min() >= 0 and (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
+
+
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines = []
+    monkeypatch.setattr('rsc_mm.datasets.region_dataset.print_log',
+                        lambda text, *args, **kwargs: lines.append(text))
+    return lines
+
+
+def test_images_without_proposals_are_counted_and_a_file_without_any_is_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, lines = coco_root(tmp_path), logged(monkeypatch)
+    assert len(dataset(root, {'type': 'ProposalRegions'})) == 3
+    assert lines == ['1 of 3 images have no annotation and get the box [0, 0, width / 4, height / 4] alone']
+    dataset(root, {'type': 'WithLocalCrops', 'regions': {'type': 'ProposalRegions'}})
+    dataset(root, {'type': 'InstanceRegions'})
+    assert lines[1] == lines[0] and lines[2] == '1 of 3 images have no annotation and have no region'
+    dataset(root, {'type': 'GridRegions'})
+    assert len(lines) == 3
+    write_json(root / 'ann.json', coco(3, annotations=[]))
+    for source in ('ProposalRegions', 'InstanceRegions', 'RegionTextRegions'):
+        with pytest.raises(ValueError, match=r'ann_file: found no image with an annotation, expected at least one of '
+                           rf'the 3 images with boxes for {source}'):
+            dataset(root, {'type': source})
+
+
+def test_boxes_that_are_left_out_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, lines = coco_root(tmp_path), logged(monkeypatch)
+    content = coco(3)
+    content['annotations'][0]['bbox'] = [99, 99, 5, 5]
+    write_json(root / 'ann.json', content)
+    dataset(root, {'type': 'ProposalRegions'})
+    assert lines[0].startswith('left out 1 of 3 boxes; the first: ')
+    assert lines[1].startswith('2 of 3 images have no annotation')
+
+
+def test_a_box_outside_an_image_of_unannotated_size_is_bad(tmp_path: Path) -> None:
+    root, content = coco_root(tmp_path), coco(3)
+    for image in content['images']:
+        del image['height'], image['width']
+    content['annotations'][0]['bbox'] = [99, 99, 5, 5]
+    write_json(root / 'ann.json', content)
+    with pytest.raises(BadImageError, match=r'1\.jpg: found the box \[99.*expected .* inside .* 40 x 30'):
+        dataset(root, {'type': 'ProposalRegions'})[1]
