@@ -34,6 +34,7 @@ FAMILIES = {
                                               use_rot_pos_emb=True, ref_feat_shape=(4, 4), global_pool='map')),
 }
 EACH_FAMILY = pytest.mark.parametrize('family', FAMILIES)
+EACH_READOUT = pytest.mark.parametrize('readout', ['value', 'vanilla', 'qq', 'csa', 'all', 'hsg', 'toy'])
 
 
 @READOUTS.register_module('toy')
@@ -80,7 +81,7 @@ def test_image_embedding_and_blocks_are_timms_own(family):
 
 @torch.no_grad()
 @EACH_FAMILY
-@pytest.mark.parametrize('readout', ['value', 'vanilla', 'toy'])
+@EACH_READOUT
 def test_every_readout_on_a_rectangle(family, readout):
     tower = tower_of(family, readout)
     dense = tower.encode_dense(images(40, 80))
@@ -119,7 +120,7 @@ def test_one_patch_has_the_embedding_of_its_image():
 
 
 @EACH_FAMILY
-@pytest.mark.parametrize('readout', ['value', 'vanilla', 'toy'])
+@EACH_READOUT
 def test_what_trains_gets_a_gradient_and_nothing_else(family, readout):
     tower = tower_of(family, readout)
     tower.encode_dense(images(48, 64))[:, 0].sum().backward()

@@ -1,7 +1,15 @@
 """Dense readouts: what the last blocks of a ViT compute for its patch tokens. See `Readout` for the contract."""
 from .base import DenseTokens, Readout, build_readout, readout_config
+from .hsg import HSGReadout
+from .self_attention import (
+    AllReadout,
+    CSAReadout,
+    KKReadout,
+    QQReadout,
+    SelfAttentionReadout,
+    VVReadout,
+)
 from .value import ValueReadout, VanillaReadout
-from .value_cls import ValueClassReadout
 
-__all__ = ['DenseTokens', 'Readout', 'ValueClassReadout', 'ValueReadout', 'VanillaReadout', 'build_readout',
-           'readout_config']
+__all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGReadout', 'KKReadout', 'QQReadout', 'Readout',
+           'SelfAttentionReadout', 'VVReadout', 'ValueReadout', 'VanillaReadout', 'build_readout', 'readout_config']
