@@ -17,7 +17,7 @@ CORE = [
     'open_clip_torch>=3.0,<4',
     'numpy>=1.26,<3',
     'packaging>=23',
-    'pillow>=10',
+    'pillow>=10.1',
     'filelock>=3.12',
     'platformdirs>=3',
     'pycocotools>=2.0.8',
@@ -49,7 +49,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['rsc_mm', 'rsc_mm.*']),
-    package_data={'rsc_mm': ['**/*.txt', '**/*.json']},
+    package_data={'rsc_mm': ['py.typed', '**/*.txt', '**/*.json']},
     install_requires=CORE,
     extras_require=EXTRAS,
 )

@@ -344,8 +344,8 @@ class TestDocuments:
         assert logits.shape == (1, 150, 4, 6)
 
     def build(self, number: int, models: Registry, scope: str) -> torch.nn.Module:
-        """The model of the README's python block of that number, without its weights."""
-        block = re.findall(r'^```python\n(.*?)^```', readme(), re.MULTILINE | re.DOTALL)[number]
+        """The model of the README's configuration of that number, without its weights."""
+        block = re.findall(r'^```python\n(custom_imports.*?)^```', readme(), re.MULTILINE | re.DOTALL)[number]
         names = {}
         exec(block, names)
         for module in names['custom_imports']['imports']:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from model import ARCH, TEXT_ARCH
 
+from rsc_mm.apis.description import TowerDescription
 from rsc_mm.utils.checkpoint import read_checkpoint
 
 
@@ -29,8 +30,9 @@ def main() -> None:
     """Converts the latest checkpoint."""
     args = parse_args()
     state = read_checkpoint(args.work_dir / 'latest.pt')
-    meta = dict(backbone='EVACLIPViT', readout='value', arch=ARCH, text_arch=TEXT_ARCH, seed=state['seed'],
-                samples_seen=state['samples'])
+    description = TowerDescription(dict(type='EVACLIPViT', arch=ARCH, readout='value'), image_size=128,
+                                   text_arch=TEXT_ARCH, prompts='single')
+    meta = dict(**description.to_meta(), seed=state['seed'], samples_seen=state['samples'])
     torch.save(dict(state_dict=public_state_dict(state['model']), meta=meta), args.out)
     print(f'{args.out}: {args.out.stat().st_size / 2 ** 20:.1f} MiB')
 

@@ -35,6 +35,9 @@ def load_runner_config(path: str | Path, options: dict | None = None, work_dir: 
                        launcher: str = 'none') -> Config:
     """A configuration for MMEngine's Runner.
 
+    A data loader of ``num_workers=0`` has no workers to keep: its ``persistent_workers`` is unset, which PyTorch would
+    refuse.
+
     Args:
         path: configuration file.
         options: overrides by dotted key.
@@ -44,6 +47,10 @@ def load_runner_config(path: str | Path, options: dict | None = None, work_dir: 
     """
     config = load_config(path, options)
     config.launcher = launcher
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = config.get(name) or {}
+        if loader.get('num_workers') == 0 and loader.get('persistent_workers'):
+            loader.persistent_workers = False
     config.work_dir = work_dir or config.get('work_dir') or f'work_dirs/{Path(path).stem}'
     if launcher == 'pytorch' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')

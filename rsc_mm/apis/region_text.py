@@ -16,6 +16,7 @@ from rsc_mm.datasets import ImageRecord, RegionDataset, region_collate
 from rsc_mm.models.text import read_class_names
 from rsc_mm.models.text.nouns import NounFinder, frequent_nouns
 from rsc_mm.registry import MODELS
+from rsc_mm.utils.files import replacing
 from rsc_mm.utils.part_file import PartFile, add_batches
 from rsc_mm.utils.regions import expand_boxes
 
@@ -218,9 +219,8 @@ def write_region_text(out: Path, entries: list[dict], nouns: list[str], dataset:
     annotations = [{'id': i, 'image_id': img_id, 'category_id': label + 1, 'bbox': box, 'area': box[2] * box[3],
                     'iscrowd': 0, 'score': score} for i, (img_id, box, label, score) in enumerate(rows, 1)]
     categories = [{'id': i, 'name': noun} for i, noun in enumerate(nouns, 1)]
-    partial = out.with_name(out.name + '.writing')
-    partial.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': categories}))
-    partial.replace(out)
+    with replacing(out) as beside:
+        beside.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': categories}))
     common = Counter(nouns[row[2]] for row in rows).most_common(10)
     print(f'wrote {out}: {len(images)} images, {len(annotations)} regions, {len({row[2] for row in rows})} of '
           f'{len(nouns)} nouns; most often ' + ', '.join(f'{noun} {count}' for noun, count in common))

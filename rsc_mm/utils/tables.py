@@ -2,6 +2,8 @@
 import json
 from pathlib import Path
 
+from .files import replacing
+
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table.
@@ -31,7 +33,5 @@ def write_json(path: Path, figures: dict | list) -> None:
         path: file.
         figures: what json can hold.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(figures, indent=1))
-    part.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(figures, indent=1), encoding='utf-8')

@@ -14,6 +14,13 @@ def test_overrides_and_work_directory(tmp_path):
     assert load_runner_config(CONFIG, {'work_dir': 'mine'}, launcher='none').work_dir == 'mine'
 
 
+def test_no_workers_are_not_kept():
+    config = load_runner_config(CONFIG, {'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': True})
+    assert config.test_dataloader.persistent_workers is False
+    config = load_runner_config(CONFIG, {'test_dataloader.num_workers': 1, 'test_dataloader.persistent_workers': True})
+    assert config.test_dataloader.persistent_workers is True
+
+
 def test_what_is_no_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='configuration nothing.py: no such file'):
         load_config('nothing.py')

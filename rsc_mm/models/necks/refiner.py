@@ -38,8 +38,9 @@ class Refiner(BaseModule):
     EVA-02-CLIP L/14, K = 6, l = (9, 14) 73,513,968 12,588,032 8,393,728 94,495,728
     ==================================== ========== ========== ========= ==========
 
-    Chosen here where the paper is silent: the last layer of FC_inter starts at 0, so that the Refiner starts as CLIP
-    does; layers are counted from 1, so that l = 7 is the output of the seventh block; GELU between the layers.
+    Chosen here where the paper is silent: the last layer of FC_inter starts at 0, so that the patch tokens start as the
+    early map gives them (FC_CLS is random: the region token does not start as CLIP's class token); layers are counted
+    from 1, so that l = 7 is the output of the seventh block; GELU between the layers.
 
     Args:
         backbone: a built tower, from which shapes are taken; `copy_weights` takes its weights.

@@ -1,0 +1,28 @@
+"""The examples in docstrings and the README's lines of Python run as they stand."""
+import doctest
+import re
+
+import pytest
+
+import rsc_mm.apis.config
+import rsc_mm.apis.dense_clip
+import rsc_mm.apis.loading
+from tests.test_tools.common import REPOSITORY
+
+
+@pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading],
+                         ids=lambda module: module.__name__)
+def test_docstrings(module, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    results = doctest.testmod(module)
+    assert results.attempted and not results.failed
+
+
+def test_the_lines_of_the_readme(tmp_path, monkeypatch, capsys):
+    page = (REPOSITORY / 'README.md').read_text()
+    block = re.search(r'## Use a tower in five lines\n\n```python\n(.+?)```', page, re.S)
+    code = block[1].replace("'map.png'", repr(str(tmp_path / 'map.png')))
+    monkeypatch.chdir(REPOSITORY)
+    exec(compile(code, 'README.md', 'exec'), {})  # noqa: S102
+    assert capsys.readouterr().out.startswith('1 regions, 5 names\n  heart')
+    assert (tmp_path / 'map.png').stat().st_size > 1000
