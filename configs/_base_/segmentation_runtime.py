@@ -1,4 +1,5 @@
-# What segmentation changes of the runtime: mmseg's scope and visualisation, our segmentors, data sets and metric.
+# What segmentation changes of the runtime: mmseg's scope and visualizer, our segmentors, data sets and metric. Pictures
+# of a test: --cfg-options default_hooks.visualization.type=SegVisualizationHook default_hooks.visualization.draw=True
 _base_ = 'default_runtime.py'
 default_scope = 'mmseg'
 custom_imports = dict(
@@ -6,5 +7,4 @@ custom_imports = dict(
         'rsc_mm.models', 'rsc_mm.models.segmentors', 'rsc_mm.datasets.segmentation', 'rsc_mm.engine',
         'rsc_mm.evaluation'
     ])
-default_hooks = dict(visualization=dict(type='SegVisualizationHook'))
-visualizer = dict(type='SegLocalVisualizer', name='visualizer')
+visualizer = dict(type='SegLocalVisualizer')
