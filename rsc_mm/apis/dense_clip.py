@@ -18,7 +18,7 @@ from .regions import check_boxes, check_masks, is_boxes
 from .results import AffinityMap, ClassMap, RegionClasses, Retrieval
 from .text_embeddings import TextEmbeddings
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Most images that pass a tower at a time."""
 
 
@@ -151,6 +151,13 @@ class DenseCLIP:
 
         Returns:
             Labels (H, W) of the image and scores (T, h, w) of the tokens.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> found = model.class_map('projects/shapes_clip/scene.jpg', ['heart', 'cross', 'checks; squares'])
+            >>> found.labels.shape, found.classes
+            ((128, 128), ['heart', 'cross', 'checks'])
         """
         pixels = read_one(image)
         classes, embeddings, counts = self._queries(names)
@@ -174,6 +181,12 @@ class DenseCLIP:
 
         Raises:
             ValueError: the point lies outside the image.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> model.affinity('projects/shapes_clip/scene.jpg', (88, 28)).tokens.shape
+            (16, 16)
         """
         pixels = read_one(image)
         shape = tuple(pixels.shape[1:])

@@ -51,6 +51,15 @@ def publish(config: Config, checkpoint: str | Path, out: str | Path, clip: str |
         FileExistsError: ``out`` is there and ``overwrite`` is not set.
         ValueError: another ending, or ``clip`` with .pth.
         CheckpointError: the weights do not fit, or are not finite.
+
+    Examples:
+        >>> import tempfile
+        >>> import rsc_mm
+        >>> from rsc_mm.apis import load_config
+        >>> clip, out = 'projects/shapes_clip/shapes_clip.pt', tempfile.mkdtemp() + '/tower.safetensors'
+        >>> described = publish(load_config('configs/shapes/clipself_grid.py'), clip, out, clip)
+        >>> rsc_mm.load(out, device='cpu').image_size
+        128
     """
     out = Path(out)
     writers: dict[str, Callable] = {'.pth': _write_mmdet, '.pt': _write_clip, '.safetensors': _write_safetensors}

@@ -7,11 +7,12 @@ import pytest
 import rsc_mm.apis.config
 import rsc_mm.apis.dense_clip
 import rsc_mm.apis.loading
+import rsc_mm.apis.publishing
 from tests.test_tools.common import REPOSITORY
 
 
-@pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading],
-                         ids=lambda module: module.__name__)
+@pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading,
+                                    rsc_mm.apis.publishing], ids=lambda module: module.__name__)
 def test_docstrings(module, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     results = doctest.testmod(module)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.models.segmentors import convert_catseg
 from rsc_mm.models.text import read_class_names
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
@@ -36,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.models.detectors import convert_reference_fvit
 from rsc_mm.models.text import read_class_names, write_embeddings
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

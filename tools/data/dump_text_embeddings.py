@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.models.text import (
     PROMPTS,
     CLIPTextEncoder,
@@ -77,4 +78,4 @@ def is_list(names: str) -> bool:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

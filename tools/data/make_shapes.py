@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.shapes_world import SPLITS, write_shapes
 
 
@@ -35,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -10,6 +10,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.annotations import load_coco
 from rsc_mm.datasets.image_io import read_segments
 from rsc_mm.datasets.label_maps import panoptic_to_semantic, write_label_map
@@ -49,4 +50,4 @@ def convert(out: Path, num_classes: int, record: ImageRecord) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

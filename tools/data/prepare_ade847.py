@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.label_maps import IGNORE, write_label_map
 from rsc_mm.datasets.label_sources import ade_labels, ade_sized, read_ade_objects, read_pixels, run_all
 from rsc_mm.models.text import read_class_names
@@ -63,4 +64,4 @@ def convert(out: Path, path: Path) -> tuple[set[int], float, set[int]]:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

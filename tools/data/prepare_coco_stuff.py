@@ -10,6 +10,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.label_maps import read_label_map, write_label_map
 from rsc_mm.datasets.label_sources import coco_stuff_labels, run_all
 
@@ -44,4 +45,4 @@ def convert(out: Path, path: Path) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -17,6 +17,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.annotations import load_json
 from rsc_mm.datasets.open_vocabulary import (
     OV_COCO_COUNTS,
@@ -85,4 +86,4 @@ def make_split(folder: Path, split: str, classes: Sequence[str], shown: Sequence
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

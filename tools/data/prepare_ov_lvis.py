@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.annotations import load_json
 from rsc_mm.datasets.open_vocabulary import (
     FREQUENCIES,
@@ -112,4 +113,4 @@ def make_training_file(content: dict[str, Any], folder: Path, base_only: bool) -
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -13,6 +13,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from rsc_mm.apis.command_line import run_tool
 from rsc_mm.datasets.label_maps import write_label_map
 from rsc_mm.datasets.label_sources import pascal_context_labels, run_all
 from rsc_mm.models.text import read_class_names
@@ -63,4 +64,4 @@ def convert(root: Path, name: str) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
