@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rsc_mm.datasets.label_maps import write_label_map
 from rsc_mm.utils.files import replacing
 from rsc_mm.visualization.drawing import (
     add_legend,
@@ -111,19 +112,31 @@ class ClassMap(Result):
         image: (H, W, 3) uint8, upright.
         classes: T names.
         labels: (H, W) int32 numbers of classes.
-        scores: (T, h, w) of the tokens, a softmax over all names and synonyms.
+        scores: (T, h, w) of the tokens, a softmax over all names and synonyms; None from a segmentor.
     """
 
     image: np.ndarray
     classes: list[str]
     labels: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray | None = None
 
     @property
     def shares(self) -> dict[str, float]:
         """Share of the image's pixels of each class, the largest first."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / self.labels.size
         return {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind='stable')}
+
+    def save_labels(self, path: str | Path) -> Path:
+        """Write the numbers of the classes, in 8 bits for up to 255 classes and in 16 for more.
+
+        Args:
+            path: png file; folders are made.
+
+        Returns:
+            The file.
+        """
+        write_label_map(path, self.labels, len(self.classes))
+        return Path(path)
 
     def picture(self) -> Image.Image:
         """The image under the colours of its classes, with a legend of those that it shows."""

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rsc_mm.utils.files import replacing
+
 from .image_io import BadImageError
 
 IGNORE = 65535
@@ -58,10 +60,8 @@ def write_label_map(path: str | Path, labels: np.ndarray, num_classes: int) -> N
         raise ValueError(f'{path}: found the labels {wrong[:5].tolist()}, expected 0 to {num_classes - 1} or {IGNORE}')
     dtype = np.uint8 if num_classes <= 255 else np.uint16
     pixels = np.where(ignored, np.iinfo(dtype).max, labels).astype(dtype)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.writing')
-    Image.fromarray(pixels).save(partial, format='png')
-    partial.replace(path)
+    with replacing(path) as beside:
+        Image.fromarray(pixels).save(beside, format='png')
 
 
 def renumber(labels: np.ndarray, table: dict[int, int]) -> np.ndarray:

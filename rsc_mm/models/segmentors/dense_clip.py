@@ -11,6 +11,8 @@ from rsc_mm.models.text import class_queries, load_class_embeddings, read_aliase
 from rsc_mm.registry import MODELS
 from rsc_mm.visualization.palette import class_palette
 
+from .file_frame import unflipped, without_padding
+
 
 @MODELS.register_module()
 class DenseCLIPSegmentor(BaseSegmentor):
@@ -147,13 +149,13 @@ class DenseCLIPSegmentor(BaseSegmentor):
             The samples.
         """
         samples = data_samples or [SegDataSample(metainfo=dict(ori_shape=inputs.shape[2:])) for _ in inputs]
-        parts = [_without_padding(image, sample.metainfo) for image, sample in zip(inputs, samples)]
+        parts = [without_padding(image, sample.metainfo) for image, sample in zip(inputs, samples)]
         if len({part.shape for part in parts}) == 1:  # of one size: one pass
             cosines = self.encode_decode(torch.stack(parts))
         else:
             cosines = [self.encode_decode(part[None])[0] for part in parts]
         for sample, scores in zip(samples, cosines):
-            labels = label_cosines(_unflipped(scores, sample.metainfo), tuple(sample.ori_shape[:2]), self.counts,
+            labels = label_cosines(unflipped(scores, sample.metainfo), tuple(sample.ori_shape[:2]), self.counts,
                                    self.logit_scale, self.background, self.threshold)
             sample.pred_sem_seg = PixelData(data=labels[None])
         return samples
@@ -180,14 +182,3 @@ class DenseCLIPSegmentor(BaseSegmentor):
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _without_padding(image: torch.Tensor, meta: dict) -> torch.Tensor:
-    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size')) or (0, 0, 0, 0)
-    return image[:, top:image.shape[1] - bottom, left:image.shape[2] - right]
-
-
-def _unflipped(scores: torch.Tensor, meta: dict) -> torch.Tensor:
-    if not meta.get('flip'):
-        return scores
-    return scores.flip({'horizontal': -1, 'vertical': -2}[meta['flip_direction']])
