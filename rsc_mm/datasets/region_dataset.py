@@ -13,6 +13,7 @@ from rsc_mm.registry import DATASETS, TASK_UTILS
 from .annotations import below, list_images
 from .image_io import BadImageError, check_boxes, check_shape, image_shape, read_image
 from .packed_annotations import load_packed
+from .region_sources import check_at_least_one
 from .region_table import RegionTable, keep_images, merge_tables
 from .samplers import Draw
 from .structures import RegionSample
@@ -42,6 +43,7 @@ class RegionDataset(Dataset):
         seg_prefix: folder of the panoptic pngs below ``data_root``; default: ``ann_file`` without '.json'.
         max_bad_images: number of bad images to skip, in each process of a distributed run, before training stops.
         cache_dir: folder of the packed copies of large annotation files, see `load_packed`.
+        redraw_every: epochs for which an image keeps the regions that were drawn for it, for `CachedTargets`.
 
     Raises:
         FileNotFoundError, ValueError: a file or folder is missing or breaks its format.
@@ -49,9 +51,11 @@ class RegionDataset(Dataset):
 
     def __init__(self, regions: Any, ann_file: str | list[str | None] | None = None, data_root: str | list[str] = '',
                  img_prefix: str | list[str] = '', seg_prefix: str | None = None, max_bad_images: int = 0,
-                 cache_dir: str | None = None) -> None:
+                 cache_dir: str | None = None, redraw_every: int = 1) -> None:
+        check_at_least_one('RegionDataset', redraw_every=redraw_every)
         self.regions = _build_source(regions)
         self.cache_dir = cache_dir
+        self.redraw_every = redraw_every
         self.max_bad_images = max_bad_images
         roots = _one_per_root(data_root=data_root, ann_file=ann_file, img_prefix=img_prefix)
         self.table = merge_tables([self._load_root(*root, seg_prefix) for root in roots])
@@ -99,7 +103,7 @@ class RegionDataset(Dataset):
         if min(record.shape) <= 0:  # the json does not say it
             check_boxes(record.img_path, record.boxes, image.shape[1:])
         record.shape = tuple(image.shape[1:])
-        fields = self.regions(record, np.random.default_rng([draw.seed, draw.epoch, draw.index]))
+        fields = self.regions(record, np.random.default_rng([draw.seed, draw.epoch // self.redraw_every, draw.index]))
         meta = {'img_id': record.img_id, 'img_path': record.img_path, 'ori_shape': record.shape}
         return {'inputs': image, 'data_samples': RegionSample(metainfo=meta, **fields)}
 

@@ -26,10 +26,11 @@ from .losses import (
 from .necks import Refiner
 from .region_encoder import RegionEncoder
 from .region_preprocessor import RegionPreprocessor
+from .targets import CachedTargets
 from .text import CLIPTextEncoder, VocabularyEncoder
 
-__all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'ConstrainedRLA', 'CropAlignment',
-           'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling',
-           'NounAlignment', 'PixelBCELoss', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss',
-           'RegionEncoder', 'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA',
-           'TextClassifier', 'ViTTower', 'VocabularyEncoder', 'ensemble']
+__all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'CachedTargets', 'ConstrainedRLA',
+           'CropAlignment', 'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss',
+           'MaskedModelling', 'NounAlignment', 'PixelBCELoss', 'Refiner', 'RefinerLoss', 'RefinerTrainer',
+           'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss',
+           'SCRLA', 'TextClassifier', 'ViTTower', 'VocabularyEncoder', 'ensemble']

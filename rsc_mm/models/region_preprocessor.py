@@ -105,6 +105,9 @@ class RegionPreprocessor(BaseDataPreprocessor):
             only, so that a resumed run repeats it.
         mean, std: per channel, in units of 1.
 
+    Attributes:
+        read_targets: set by a distiller with `CachedTargets`: gives the samples what is known of their regions.
+
     Raises:
         ValueError: a field is out of its range.
     """
@@ -123,6 +126,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
         self.crop_size = crop_size
         self.patch_size = patch_size
         self.multiscale = tuple(multiscale or ())
+        self.backend = backend
+        self.read_targets: Callable[[list, Size], None] | None = None
         self._canvas = CANVASES[layout]
         self._resize = RESIZERS[backend]
         # x / 255 normalised as x * scale + shift: two passes over the batch, in place.
@@ -138,13 +143,16 @@ class RegionPreprocessor(BaseDataPreprocessor):
             training: draws a size of ``multiscale``.
 
         Returns:
-            ``images`` (B, 3, H, W); ``crops`` (sum K_i, 3, s, s) or None; ``boxes``: B tensors (K_i, 4) in network
+            ``images`` (B, 3, H, W); ``crops`` (sum K_i, 3, s, s) or None, of the regions whose embedding is not cached;
+            ``boxes``: B tensors (K_i, 4) in network
             pixels; ``masks``: B bool tensors (K_i, h, w) on the patch grid or None; ``data_samples`` as given.
         """
         samples = data['data_samples']
         inputs = [image.to(self.device, non_blocking=True) for image in data['inputs']]
         longest = self._draw_size() if training and self.multiscale else self.image_size
         images, boxes = self._images(inputs, samples, longest)
+        if training and self.read_targets is not None:
+            self.read_targets(samples, tuple(images.shape[2:]))
         has_masks = bool(samples) and 'masks' in samples[0]
         grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
         return {
@@ -180,11 +188,11 @@ class RegionPreprocessor(BaseDataPreprocessor):
 
     def _crops(self, inputs: list[torch.Tensor], samples: list) -> torch.Tensor:
         """Normalised crops (sum K_i, 3, s, s)."""
-        s = self.crop_size
-        crops = torch.zeros(sum(len(sample.crop_boxes) for sample in samples), 3, s, s, device=self.device)
+        s, wanted = self.crop_size, [_unknown(sample) for sample in samples]
+        crops = torch.zeros(sum(map(len, wanted)), 3, s, s, device=self.device)
         places = iter(crops)
-        for image, sample in zip(inputs, samples):
-            for x1, y1, x2, y2 in pixel_boxes(sample.crop_boxes, image.shape[1:]):
+        for image, boxes in zip(inputs, wanted):
+            for x1, y1, x2, y2 in pixel_boxes(boxes, image.shape[1:]):
                 left, top, right, bottom = crop_extent((y2 - y1, x2 - x1), s)
                 crop = self._resize(image[:, y1:y2, x1:x2], (bottom - top, right - left))
                 next(places)[:, top:bottom, left:right] = crop
@@ -208,6 +216,12 @@ class RegionPreprocessor(BaseDataPreprocessor):
         hub = MessageHub.get_current_instance()
         key = [int(hub.get_info('seed', 0) or 0), int(hub.get_info('iter', 0))]
         return self.multiscale[np.random.default_rng(key).integers(len(self.multiscale))]
+
+
+def _unknown(sample: Any) -> torch.Tensor:
+    """The crop boxes (K, 4) whose embeddings are not cached."""
+    return sample.crop_boxes[torch.from_numpy(~sample.cached_crops.known)] if 'cached_crops' in sample \
+        else sample.crop_boxes
 
 
 def _check_choice(field: str, value: str, choices: dict[str, Callable]) -> None:

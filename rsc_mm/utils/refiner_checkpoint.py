@@ -3,6 +3,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from .checkpoint import CheckpointError, check_keys, read_checkpoint, unwrap
@@ -14,14 +15,23 @@ def tower_identity(backbone: nn.Module) -> dict[str, str]:
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
     """
-    digest = hashlib.sha256()
     own = {f'readout.{key}': value for key, value in backbone.readout.state_dict().items()}
-    for key, value in sorted({**backbone.vit.state_dict(), **own}.items()):
-        digest.update(f'{key}{tuple(value.shape)}'.encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     name = (f'{type(backbone).__name__} of width {backbone.width}, depth {backbone.depth}, '
             f'patch {backbone.patch_size}, readout {backbone.readout_config}')
-    return {'tower': name, 'tower_hash': digest.hexdigest()}
+    return {'tower': name, 'tower_hash': weights_hash({**backbone.vit.state_dict(), **own})}
+
+
+def weights_hash(weights: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of names, shapes and values in float32.
+
+    Args:
+        weights: a state dict.
+    """
+    digest = hashlib.sha256()
+    for key, value in sorted(weights.items()):
+        digest.update(f'{key}{tuple(value.shape)}'.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_refiner_checkpoint(refiner: nn.Module, path: str | Path, backbone: nn.Module,

@@ -4,6 +4,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from rsc_mm.models.targets import crop_embeddings
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import pool_regions
@@ -45,8 +46,8 @@ class CropAlignment(nn.Module):
             dense: the student's map (B, D, h, w).
             boxes: for each image (K_i, 4) in network pixels.
             patch_size: the student's: network pixels of a cell of ``dense``. The teacher's may be another.
-            crops: the same regions cut from the images (sum K_i, 3, s, s).
-            data_samples: not used.
+            crops: the same regions cut from the images (sum K_i, 3, s, s), but for those with a cached target.
+            data_samples: hold the cached targets where there are any.
             teacher: the frozen tower.
 
         Returns:
@@ -54,7 +55,7 @@ class CropAlignment(nn.Module):
         """
         regions = pool_regions(dense, boxes, patch_size)
         with torch.no_grad():
-            targets = teacher.encode_image(crops)
+            targets = crop_embeddings(data_samples, crops, teacher.encode_image)
         return {'loss_align': self.align_loss(regions, targets)}
 
 

@@ -21,12 +21,13 @@ class CLIPSelf(Distiller):
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
         teacher: another tower than a copy of the student, see `Distiller`.
+        targets: ``dict(type='CachedTargets', path=FOLDER)``, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, align_loss: dict = dict(type='RegionAlignmentLoss'),
                  data_preprocessor: dict | None = None, init_cfg: dict | None = None,
-                 teacher: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
+                 teacher: dict | None = None, targets: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher, targets)
         self.rla = CropAlignment(align_loss)
 
     def loss(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
@@ -37,7 +38,7 @@ class CLIPSelf(Distiller):
             images: (B, 3, H, W).
             boxes: for each image (K_i, 4) in network pixels.
             crops: the same regions cut from the images (sum K_i, 3, s, s).
-            data_samples: not used.
+            data_samples: B data samples.
 
         Returns:
             ``loss_align``.

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ class Distiller(RegionEncoder):
         init_cfg: for MMEngine.
         teacher: another tower, with its own ``init_cfg``; None: a copy of the student after its weights are loaded.
             Patch and depth may differ from the student's; alignment with crops needs the same embedding space.
+        targets: ``dict(type='CachedTargets', path=FOLDER)`` keeps what the frozen parts say of a region on disk.
 
     Attributes:
         rla: the alignment with language of methods that have one, such as `CropAlignment`.
@@ -28,13 +30,21 @@ class Distiller(RegionEncoder):
     frozen_parts: tuple[str, ...] = ('teacher', )
 
     def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
-                 teacher: dict | None = None) -> None:
+                 teacher: dict | None = None, targets: dict | None = None) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
         self.copies_student = teacher is None
         self.teacher = (copy.deepcopy(self.backbone) if teacher is None else MODELS.build(teacher)).freeze()
         self.rla: nn.Module | None = None
+        self.targets = targets and MODELS.build(targets)
+        if self.targets:
+            self.data_preprocessor.read_targets = partial(self.targets.read, self)
         self.register_state_dict_post_hook(drop_frozen_parts)
         self.register_load_state_dict_pre_hook(keep_frozen_parts)
+
+    @property
+    def cached_crops(self) -> bool:
+        """Whether embeddings of crops are among the targets."""
+        return hasattr(self.rla, 'align_loss')
 
     def init_weights(self) -> None:
         """Load the student's weights, copy them to the teacher or load the teacher's own, and prepare the alignment.

@@ -30,13 +30,14 @@ class SCRLA(Distiller):
         data_preprocessor: see `RegionEncoder`.
         init_cfg: for MMEngine.
         teacher: another tower than a copy of the student, see `Distiller`.
+        targets: ``dict(type='CachedTargets', path=FOLDER)``, see `Distiller`.
     """
 
     def __init__(self, backbone: dict, rla: dict | None = dict(type='CropAlignment'),
                  scd_loss: dict = dict(type='SCDLoss'), refiner: dict | None = None,
                  data_preprocessor: dict | None = None, init_cfg: dict | None = None,
-                 teacher: dict | None = None) -> None:
-        super().__init__(backbone, data_preprocessor, init_cfg, teacher)
+                 teacher: dict | None = None, targets: dict | None = None) -> None:
+        super().__init__(backbone, data_preprocessor, init_cfg, teacher, targets)
         self.rla = rla and MODELS.build(rla)
         self.scd_loss = MODELS.build(scd_loss)
         self.refiner = None
@@ -75,7 +76,10 @@ class SCRLA(Distiller):
             losses = self.rla(unit, boxes, patch_size, crops, data_samples, self.teacher)
         parts = self.scd_loss.parts(boxes, image_shapes(data_samples, images), patch_size)
         student = [region_tokens(dense[i], rows, patch_size, size) for i, rows, size in parts]
-        losses['loss_scd'] = self.scd_loss(student, self.target(images, parts))
+        if self.targets:
+            losses['loss_scd'] = self.scd_loss.against(*student, self.correlations(images, boxes, data_samples))
+        else:
+            losses['loss_scd'] = self.scd_loss(student, self.target(images, parts))
         return losses
 
     def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,6 +110,25 @@ class SCRLA(Distiller):
             return [region_tokens(dense[i], rows, patch_size, size) for i, rows, size in parts]
         maps = self.teacher.intermediates(images, self.refiner.layers)
         return [self.refiner([m[i] for m in maps], rows, size) for i, rows, size in parts]
+
+    @torch.no_grad()
+    def correlations(self, images: torch.Tensor, boxes: list[torch.Tensor],
+                     data_samples: list[BaseDataElement]) -> torch.Tensor:
+        """The correlations of `target` from the cache; the frozen parts see the images with regions it does not know.
+
+        Args:
+            images: (B, 3, H, W).
+            boxes: for each image (K_i, 4) in network pixels.
+            data_samples: hold the cached targets.
+
+        Returns:
+            (sum K_i, L, L).
+        """
+        def correlate(numbers: list[int], unknown: list[torch.Tensor]) -> torch.Tensor:
+            rows = [boxes[i][flags] for i, flags in zip(numbers, unknown)]
+            tokens = self.target(images[numbers], [(slice(None), rows, self.scd_loss.region_size)])
+            return self.scd_loss.correlations(*tokens)
+        return self.targets.correlations(data_samples, images.device, correlate)
 
     def _freeze_refiner(self) -> None:
         self.refiner.requires_grad_(False).eval()

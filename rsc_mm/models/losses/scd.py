@@ -115,6 +115,34 @@ class SCDLoss(nn.Module):
         values = [value for pair in zip(student, target, strict=True) for value in self._chunks(*pair)]
         return self.loss_weight * mean_over_regions(torch.cat(values))
 
+    @full_precision
+    def against(self, student: torch.Tensor, correlations: torch.Tensor) -> torch.Tensor:
+        """The loss where the target's correlations are there already, for scope 'region'.
+
+        Args:
+            student: tokens (K, L, D).
+            correlations: of the target (K, L, L).
+
+        Returns:
+            Scalar; 0 with a gradient graph if K = 0.
+        """
+        chunks = zip(student.split(self.chunk_size), correlations.split(self.chunk_size))
+        values = [checkpoint(self._distance, *chunk, use_reentrant=False) for chunk in chunks]
+        return self.loss_weight * mean_over_regions(torch.cat(values))
+
+    @full_precision
+    def correlations(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Equation 2.
+
+        Args:
+            tokens: (K, L, D).
+
+        Returns:
+            (K, L, L).
+        """
+        tokens = F.normalize(tokens, dim=2) if self.normalise else tokens
+        return tokens @ tokens.transpose(1, 2)
+
     def from_maps(self, student: torch.Tensor, target: torch.Tensor, boxes: list[torch.Tensor],
                   patch_size: int) -> torch.Tensor:
         """The loss on whole maps, RoIAligned to the region grid (eq. 2).
@@ -163,10 +191,7 @@ class SCDLoss(nn.Module):
         return [checkpoint(self._values, *chunk, use_reentrant=False) for chunk in chunks]
 
     def _values(self, student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        correlations = [self._correlation(tokens) for tokens in (student, target)]
-        return DISTANCES[self.distance](*correlations, self.tau_s, self.tau_t)
+        return self._distance(student, self.correlations(target))
 
-    def _correlation(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(K, L, D) -> (K, L, L)."""
-        tokens = F.normalize(tokens, dim=2) if self.normalise else tokens
-        return tokens @ tokens.transpose(1, 2)
+    def _distance(self, student: torch.Tensor, correlations: torch.Tensor) -> torch.Tensor:
+        return DISTANCES[self.distance](self.correlations(student), correlations, self.tau_s, self.tau_t)
