@@ -5,7 +5,9 @@ from .distillers import (
     CLIPSelf,
     ConstrainedRLA,
     CropAlignment,
+    DeCLIP,
     DenseContrast,
+    DenseRC,
     Distiller,
     EndToEndSCRLA,
     MaskedModelling,
@@ -16,6 +18,7 @@ from .distillers import (
 )
 from .heads import TextClassifier
 from .losses import (
+    ContextCorrelationLoss,
     MaskedCrossEntropyLoss,
     PixelBCELoss,
     RefinerLoss,
@@ -27,10 +30,12 @@ from .necks import Refiner
 from .region_encoder import RegionEncoder
 from .region_preprocessor import RegionPreprocessor
 from .targets import CachedTargets
+from .teachers import VFMTeacher
 from .text import CLIPTextEncoder, VocabularyEncoder
 
 __all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'CachedTargets', 'ConstrainedRLA',
-           'CropAlignment', 'DenseContrast', 'Distiller', 'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss',
-           'MaskedModelling', 'NounAlignment', 'PixelBCELoss', 'Refiner', 'RefinerLoss', 'RefinerTrainer',
-           'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss',
-           'SCRLA', 'TextClassifier', 'ViTTower', 'VocabularyEncoder', 'ensemble']
+           'ContextCorrelationLoss', 'CropAlignment', 'DeCLIP', 'DenseContrast', 'DenseRC', 'Distiller', 'EVACLIPViT',
+           'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling', 'NounAlignment', 'PixelBCELoss', 'Refiner',
+           'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText',
+           'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'VFMTeacher', 'ViTTower', 'VocabularyEncoder',
+           'ensemble']

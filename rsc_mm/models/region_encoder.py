@@ -18,12 +18,16 @@ class RegionEncoder(BaseModel):
         backbone: the tower, such as ``dict(type='EVACLIPViT')``.
         data_preprocessor: ``dict(type='RegionPreprocessor')``, which turns decoded images and regions into batches.
         init_cfg: for MMEngine; the tower's weights come from the backbone's own ``init_cfg``.
+        unit_tokens: whether the dense map's tokens have length 1 before they are pooled; False for towers that DeCLIP
+            or DenseRC trained on EVA-CLIP.
     """
 
-    def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
+    def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 unit_tokens: bool = True) -> None:
         # Built here, since MMEngine would look for the type in the default scope only.
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
+        self.unit_tokens = unit_tokens
 
     def forward(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None = None,
                 masks: list[torch.Tensor] | None = None, data_samples: list[BaseDataElement] | None = None,
@@ -58,7 +62,7 @@ class RegionEncoder(BaseModel):
         Returns:
             The data samples with fields (K_i, D), float32.
         """
-        dense = self.backbone.encode_dense(images)
+        dense = self.backbone.encode_dense(images, self.unit_tokens)
         features = {'box_features': pool_regions(dense, boxes, self.backbone.patch_size)}
         if masks is not None:
             features['mask_features'] = pool_masks(dense, masks)

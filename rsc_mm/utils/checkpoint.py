@@ -70,7 +70,7 @@ def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict,
     _check_readout(backbone, saved, readout, source)
     state_dict = unwrap(content)
     target, own = backbone.vit.state_dict(), readout_weights(state_dict)
-    weights = _split_qkv(vision_weights(state_dict, source), target)
+    weights = split_qkv_weights(vision_weights(state_dict, source), target)
     check_keys(weights, target, source)
     if readout is None and (own or saved is not None):
         check_keys(own, backbone.readout.state_dict(), source, 'the readout', "the backbone's field 'readout'")
@@ -245,8 +245,13 @@ def _openai_shapes_inverse(weights: Weights) -> Weights:
     return weights
 
 
-def _split_qkv(weights: Weights, target: Weights) -> Weights:
-    """A fused query-key-value layer as three where the tower holds it so (a ViT's last block, all blocks of an Eva)."""
+def split_qkv_weights(weights: Weights, target: Weights) -> Weights:
+    """A fused query-key-value layer as three where the tower holds it so: a ViT's last block, all blocks of an Eva.
+
+    Args:
+        weights: in timm's key names.
+        target: the tower's own state dict.
+    """
     split = {}
     for key, value in weights.items():
         stem, _, kind = key.rpartition('.')

@@ -1,0 +1,3 @@
+from .vfm import VFMTeacher
+
+__all__ = ['VFMTeacher']
