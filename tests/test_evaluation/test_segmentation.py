@@ -108,3 +108,23 @@ def test_counts_stay_whole_beyond_float32():
 
 def test_no_annotated_pixel_gives_nan_and_no_warning():
     assert np.isnan(evaluate([0, 0, 0, 0], [255] * 4)['mIoU'])
+
+
+def evaluate_part(rank: int, world: int, size: int, folder: str) -> None:
+    """One process's share of an odd data set, rounded up as samplers do."""
+    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world)
+    metric = SegmentationMetric(per_class=False)
+    metric.dataset_meta = dict(classes=CLASSES)
+    share = list(range(rank, size, world))
+    for i in (share + [0])[:-(-size // world)]:
+        metric.process(None, samples(FOUND[4 * i:4 * i + 4], TRUE[4 * i:4 * i + 4]))
+    torch.save(metric.evaluate(size), f'{folder}/{rank}.pt')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_count_every_image_once(tmp_path):
+    torch.multiprocessing.spawn(evaluate_part, (2, 3, str(tmp_path)), nprocs=2)
+    expected = evaluate(FOUND[:12], TRUE[:12])
+    for rank in range(2):
+        assert torch.load(tmp_path / f'{rank}.pt') == expected
