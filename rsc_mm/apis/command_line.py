@@ -33,6 +33,20 @@ def compared_checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--names', nargs='+', help='a title for each checkpoint; default: the file names')
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, as a type of argparse.
+
+    Args:
+        text: of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected a whole number of at least 1')
+    return int(text)
+
+
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; an error about its input ends in its message and exit status 1, not in a traceback.
 

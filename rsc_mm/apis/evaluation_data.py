@@ -18,7 +18,15 @@ def build_preprocessor(config: Config, **changes: object) -> torch.nn.Module:
     Args:
         config: configuration.
         changes: fields to replace, such as ``layout`` or ``crop_size``.
+
+    Raises:
+        ValueError: it is not that of a tower, but of a detector or segmentor.
     """
+    found = (config.model.get('data_preprocessor') or {}).get('type')
+    if str(found).rpartition('.')[2] != 'RegionPreprocessor':
+        raise ValueError(f"{config.filename}, field 'model.data_preprocessor.type': found {found!r}, expected "
+                         "'RegionPreprocessor': give a configuration of a tower, a Refiner or a distillation, such as "
+                         'configs/evaluation/region_classification_vitb16.py')
     fields = {**config.model.data_preprocessor, 'crop_size': None, 'multiscale': None, **changes}
     return MODELS.build(fields).to(get_device())
 

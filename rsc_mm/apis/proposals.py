@@ -48,12 +48,15 @@ def detector_config(path: str, options: dict | None = None) -> Config:
         options: overrides by dotted key.
 
     Raises:
-        ValueError: it has no test pipeline.
+        ValueError: it is no detector's, or has no test pipeline.
     """
     config = load_config(path, options)
+    pipeline = ((config.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline')
+    if not pipeline or 'backbone' not in config.model:
+        raise ValueError(f"{path}: found the model {config.model.type!r} and no pipeline in 'test_dataloader.dataset', "
+                         'expected a configuration of mmdet, an RPN or a detector, such as '
+                         'configs/proposals/rpn_r50_ovcoco_base.py')
     config.model.backbone.init_cfg = None
-    if 'test_dataloader' not in config:
-        raise ValueError(f"{path}: found no 'test_dataloader', expected the test pipeline in its dataset")
     return config
 
 

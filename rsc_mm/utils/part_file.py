@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .files import replacing
+
 
 class PartFile:
     """Finished entries of an unfinished run, a line of json for each; the first line says which run it was.
@@ -19,14 +21,15 @@ class PartFile:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
-        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-        if lines and not lines[-1].endswith(b'\n'):
-            lines.pop()  # the run was killed while it wrote this line
-        if lines and json.loads(lines[0]) != {'key': key}:
+        header, content = json.dumps({'key': key}).encode() + b'\n', path.read_bytes() if path.is_file() else b''
+        # What follows the last line's end is left of a run that was killed, or met a full disk, while it wrote.
+        whole = content[:content.rfind(b'\n') + 1]
+        if whole and not whole.startswith(header):
             raise ValueError(f'{path}: found an unfinished run with other inputs, weights or options; delete it to '
                              'begin anew, or repeat the command that began it')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b''.join(lines) or json.dumps({'key': key}).encode() + b'\n')
+        if not whole or whole != content:
+            with replacing(path) as beside:
+                beside.write_bytes(whole or header)
 
     def entries(self) -> list[dict]:
         """All entries so far."""

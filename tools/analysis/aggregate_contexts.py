@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.contexts import ContextAggregator, segment
-from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.apis.command_line import positive, run_tool, tool_parser
 from rsc_mm.utils.tables import markdown_table
 from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure
 
@@ -34,12 +34,12 @@ def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='configuration of a tower or of a Refiner')
     parser.add_argument('checkpoint', help="weights: a file, or 'open_clip::MODEL/TAG'")
-    parser.add_argument('--contexts', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32], metavar='N')
-    parser.add_argument('--images', type=int, default=100, help='number of target images; default 100')
-    parser.add_argument('--target-size', type=int, help='side of the targets in pixels; default: half the contexts')
-    parser.add_argument('--batch-size', type=int, default=16, help='contexts at a time; default 16')
+    parser.add_argument('--contexts', type=positive, nargs='+', default=[1, 2, 4, 8, 16, 32], metavar='N')
+    parser.add_argument('--images', type=positive, default=100, help='number of target images; default 100')
+    parser.add_argument('--target-size', type=positive, help='side of the targets; default: half the contexts')
+    parser.add_argument('--batch-size', type=positive, default=16, help='contexts at a time; default 16')
     parser.add_argument('--seed', type=int, default=0, help='of images and places; default 0')
-    parser.add_argument('--rows', type=int, default=4, help='targets in the picture; default 4')
+    parser.add_argument('--rows', type=positive, default=4, help='targets in the picture; default 4')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/analysis/contexts.png'), help='the picture')
     return parser.parse_args()
 

@@ -23,7 +23,7 @@ import argparse
 from pathlib import Path
 
 from rsc_mm.apis.analysis.coupling import measure_coupling
-from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.apis.command_line import positive, run_tool, tool_parser
 from rsc_mm.utils.tables import write_json
 
 
@@ -31,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='configuration of a tower or of a Refiner')
     parser.add_argument('checkpoint', help="weights: a file, or 'open_clip::MODEL/TAG'")
-    parser.add_argument('--pairs', type=int, default=200, help='pairs of images; default 200')
-    parser.add_argument('--batch-size', type=int, default=10, help='pairs at a time; default 10')
+    parser.add_argument('--pairs', type=positive, default=200, help='pairs of images; default 200')
+    parser.add_argument('--batch-size', type=positive, default=10, help='pairs at a time; default 10')
     parser.add_argument('--seed', type=int, default=0, help='of the drawn pairs; default 0')
     parser.add_argument('--out', type=Path, metavar='JSON', help='where the figures go as well')
     return parser.parse_args()

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from rsc_mm.apis import load_config
-from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
+from rsc_mm.apis.command_line import compared_checkpoints, positive, run_tool, tool_parser
 from rsc_mm.apis.evaluation_data import build_preprocessor, whole_image
 from rsc_mm.apis.features import load_several
 from rsc_mm.utils.regions import cell_side, whole_cells
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
     parser.add_argument('images', nargs='+', help='image files')
     compared_checkpoints(parser)
-    parser.add_argument('--clusters', type=int, default=6, help='number of clusters; default 6')
+    parser.add_argument('--clusters', type=positive, default=6, help='number of clusters; default 6')
     parser.add_argument('--together', action='store_true', help='cluster the tokens of all images at once')
     parser.add_argument('--seed', type=int, default=0, help='of K-means; default 0')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/analysis/kmeans.png'), help='the picture')

@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 
 from rsc_mm.apis.analysis.retrieval import TOPK, measure_retrieval
-from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.apis.command_line import positive, run_tool, tool_parser
 from rsc_mm.utils.tables import markdown_table, write_json
 
 
@@ -29,9 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='configuration of a tower')
     parser.add_argument('checkpoint', help="weights whose dense map is asked: a file, or 'open_clip::MODEL/TAG'")
     parser.add_argument('--reference', help='weights that encode images and crops; default: CHECKPOINT')
-    parser.add_argument('--images', type=int, default=200, help='number of images; default 200')
-    parser.add_argument('--samples', type=int, default=50, help='right and wrong answers together; default 50')
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time; default 8')
+    parser.add_argument('--images', type=positive, default=200, help='number of images; default 200')
+    parser.add_argument('--samples', type=positive, default=50, help='right and wrong answers together; default 50')
+    parser.add_argument('--batch-size', type=positive, default=8, help='images at a time; default 8')
     parser.add_argument('--seed', type=int, default=0, help='of images and wrong answers; default 0')
     parser.add_argument('--out', type=Path, metavar='JSON', help='where the figures go as well')
     return parser.parse_args()

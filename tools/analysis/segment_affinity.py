@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.segments import measure_segments
-from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
+from rsc_mm.apis.command_line import compared_checkpoints, positive, run_tool, tool_parser
 from rsc_mm.apis.features import load_several
 from rsc_mm.utils.tables import markdown_table, write_json
 
@@ -27,8 +27,8 @@ from rsc_mm.utils.tables import markdown_table, write_json
 def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
     compared_checkpoints(parser)
-    parser.add_argument('--images', type=int, default=200, help='of the evaluation dataset, the first; default 200')
-    parser.add_argument('--size', type=int, default=7, help='side of the region grid; default 7')
+    parser.add_argument('--images', type=positive, default=200, help='first images of the dataset; default 200')
+    parser.add_argument('--size', type=positive, default=7, help='side of the region grid; default 7')
     parser.add_argument('--proposals', metavar='JSON', help='COCO json with boxes of the same images: the regions')
     parser.add_argument('--seed', type=int, default=0, help='of the regions; default 0')
     parser.add_argument('--out', type=Path, metavar='JSON', help='where the figures go as well')

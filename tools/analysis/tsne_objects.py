@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.objects import choose_categories, collect_objects
-from rsc_mm.apis.command_line import compared_checkpoints, run_tool, tool_parser
+from rsc_mm.apis.command_line import compared_checkpoints, positive, run_tool, tool_parser
 from rsc_mm.apis.evaluation_data import evaluation_dataset
 from rsc_mm.apis.features import load_several
 from rsc_mm.utils.tables import markdown_table
@@ -32,10 +32,10 @@ def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
     compared_checkpoints(parser)
     parser.add_argument('--categories', nargs='+', help='names of categories')
-    parser.add_argument('--count', type=int, default=7, help='number of categories without --categories; default 7')
-    parser.add_argument('--instances', type=int, default=256, help='most instances of a category; default 256')
-    parser.add_argument('--neighbours', type=int, default=10, help='of the nearest-neighbour share; default 10')
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time; default 8')
+    parser.add_argument('--count', type=positive, default=7, help='categories without --categories; default 7')
+    parser.add_argument('--instances', type=positive, default=256, help='most instances of a category; default 256')
+    parser.add_argument('--neighbours', type=positive, default=10, help='of the nearest-neighbour share; default 10')
+    parser.add_argument('--batch-size', type=positive, default=8, help='images at a time; default 8')
     parser.add_argument('--seed', type=int, default=0, help='of the images and of t-SNE; default 0')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/analysis/tsne.png'), help='the picture')
     return parser.parse_args()

@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 import rsc_mm  # noqa: F401  registers every component
-from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.apis.command_line import positive, run_tool, tool_parser
 from rsc_mm.apis.proposals import detector_config, generate_proposals, run_key, write_proposals
 from rsc_mm.datasets.annotations import load_coco
 from rsc_mm.utils.dependencies import require
@@ -30,14 +30,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='json file to write')
     parser.add_argument('--ann-file', required=True, help='COCO or LVIS json that names the images')
     parser.add_argument('--img-prefix', required=True, help='folder of the images')
-    parser.add_argument('--top-k', type=int, default=100, help='most boxes of an image; default 100')
+    parser.add_argument('--top-k', type=positive, default=100, help='most boxes of an image; default 100')
     parser.add_argument('--min-score', type=float, default=0., help='least score of a box; default 0')
-    parser.add_argument('--batch-size', type=int, default=4, help='images at a time; default 4')
+    parser.add_argument('--batch-size', type=positive, default=4, help='images at a time; default 4')
     parser.add_argument('--workers', type=int, default=4, help='processes that decode images; default 4')
-    args = parser.parse_args()
-    if args.top_k < 1 or args.batch_size < 1:
-        parser.error('--top-k, --batch-size: expected at least 1')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -47,6 +44,8 @@ def main() -> None:
         return
     if not Path(args.checkpoint).is_file():
         raise SystemExit(f'{args.checkpoint}: found no such file, expected the weights of {args.config}')
+    if not Path(args.img_prefix).is_dir():
+        raise SystemExit(f'--img-prefix {args.img_prefix}: found no such folder, expected the one of the images')
     for library in ('mmcv', 'mmdet'):
         require(library)
     from mmdet.utils import register_all_modules

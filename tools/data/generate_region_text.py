@@ -19,7 +19,7 @@ import argparse
 from pathlib import Path
 
 from rsc_mm.apis import load_config
-from rsc_mm.apis.command_line import run_tool, tool_parser
+from rsc_mm.apis.command_line import positive, run_tool, tool_parser
 from rsc_mm.apis.region_text import (
     FirstProposals,
     Matcher,
@@ -40,13 +40,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='json file to write')
     parser.add_argument('--nouns', help='vocabulary, .txt or .json with the nouns; default: from --captions')
     parser.add_argument('--captions', help='COCO captions json')
-    parser.add_argument('--min-count', type=int, default=10, help='fewest captions for a noun of its own; default 10')
+    parser.add_argument('--min-count', type=positive, default=10, help='fewest captions for a noun of its own; default 10')
     parser.add_argument('--own-captions', action='store_true', help="nouns of the image's own captions compete alone")
     parser.add_argument('--prompts', default='vild', choices=list(PROMPTS), help='prompt set of the nouns')
-    parser.add_argument('--max-regions', type=int, default=20, help='first proposals taken of an image; default 20')
+    parser.add_argument('--max-regions', type=positive, default=20, help='first proposals taken of an image; default 20')
     parser.add_argument('--min-size', type=float, default=8, help='square root of the least area in pixels; default 8')
     parser.add_argument('--crop-scale', type=float, default=1.5, help='side of the crop by the proposal; default 1.5')
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time; default 8')
+    parser.add_argument('--batch-size', type=positive, default=8, help='images at a time; default 8')
     parser.add_argument('--workers', type=int, default=4, help='processes that decode images; default 4')
     args = parser.parse_args()
     if not (args.nouns or args.captions) or (args.own_captions and not args.captions):

@@ -69,10 +69,10 @@ def read_lvis(path: Path) -> dict[str, Any]:
     Args:
         path: json file.
     """
+    content = load_json(path)
     try:
-        content = load_json(path)
         frequency_ids(content)
-    except (OSError, ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise SystemExit(f'{path}: {error}') from error
     return content
 
