@@ -95,8 +95,11 @@ def _stamp(path: str) -> dict[str, str]:
 
 
 def _sha256(path: str) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:  # hashlib.file_digest needs Python 3.11
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _read(packed: Path, path: str) -> RegionTable | None:
