@@ -1,5 +1,6 @@
 """A dense CLIP in a few lines of Python."""
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class DenseCLIP:
     """
 
     def __init__(self, tower: nn.Module, preprocessor: RegionPreprocessor, texts: TextEmbeddings) -> None:
-        self.tower = tower
+        self.tower: Any = tower
         self.preprocessor = preprocessor
         self.texts = texts
         self._temperature: float | None = None

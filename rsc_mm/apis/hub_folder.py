@@ -117,7 +117,7 @@ def portable_text(text: Weights, source: str = 'the text tower') -> Weights:
     if not text:
         return {}
     tower = {f'text.{key}': value.contiguous() for key, value in text_weights(text, source).items()}
-    return {**tower, **{key: text[key] for key in ('logit_scale', 'logit_bias') if key in text}}
+    return {**tower, **_scales(text)}
 
 
 def _own_weights(tower: nn.Module, text: Weights) -> Weights:
@@ -125,10 +125,14 @@ def _own_weights(tower: nn.Module, text: Weights) -> Weights:
 
 
 def _open_clip_weights(tower: nn.Module, text: Weights, config: dict[str, Any]) -> Weights:
-    scales = {key: text[key] for key in ('logit_scale', 'logit_bias') if key in text}
+    scales = _scales(text)
     words = {key: value.contiguous() for key, value in text_weights(text, 'the text tower').items()}
     if 'timm_model_name' in config['vision_cfg']:
         image = {f'visual.trunk.{key.removeprefix("vit.")}': value
                  for key, value in export_state_dict(tower, 'ours').items()}
         return {**image, **{f'text.{key}': value for key, value in words.items()}, **scales}
     return {**export_state_dict(tower, 'clip'), **words, **scales}  # open_clip's flat layout
+
+
+def _scales(text: Weights) -> Weights:
+    return {key: value for key, value in text.items() if key in ('logit_scale', 'logit_bias')}

@@ -53,6 +53,7 @@ def load(source: str | Path, device: str | torch.device | None = None, *, checkp
     if path.is_dir() and not (path / FOLDER_CONFIG).is_file():
         config, last = find_training(path)
         path, checkpoint = config, checkpoint or last
+    weights: str | Path | dict
     if path.suffix == '.py':
         description, weights, text = _from_config(path, checkpoint, text_checkpoint)
     elif checkpoint:
@@ -135,7 +136,7 @@ def _from_file(path: Path, text_checkpoint: str | Path | None) -> tuple[TowerDes
 
 
 def _from_config(path: Path, checkpoint: str | Path | None,
-                 text_checkpoint: str | Path | None) -> tuple[TowerDescription, str, TextBuilder]:
+                 text_checkpoint: str | Path | None) -> tuple[TowerDescription, str | Path, TextBuilder]:
     config = load_config(path)
     description = TowerDescription.from_config(config)
     weights = checkpoint or (config.model.backbone.get('init_cfg') or {}).get('checkpoint')

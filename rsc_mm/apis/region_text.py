@@ -118,10 +118,11 @@ def choose_nouns(nouns: str | None, captions: str | None, min_count: int = 10,
                          'give --nouns')
     if not own_captions:
         return names, None
-    find, own_nouns = NounFinder(names), {}
+    find = NounFinder(names)
+    own: dict[int | str, set[int]] = {}
     for img_id, text in rows:
-        own_nouns.setdefault(img_id, set()).update(find(text))
-    return names, own_nouns
+        own.setdefault(img_id, set()).update(find(text))
+    return names, own
 
 
 def read_captions(path: str) -> list[tuple[int | str, str]]:

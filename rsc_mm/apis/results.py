@@ -49,7 +49,7 @@ class Result:
             self.picture().save(beside)
         return path
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         return self.picture()._repr_png_()
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rsc_mm.datasets import RegionSample
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
@@ -69,7 +70,7 @@ def draw_pictures(checkpoint: str, out: Path, count: int = 5) -> None:
     save_figure(figure, out)
 
 
-def annotation(sample: object) -> np.ndarray:
+def annotation(sample: RegionSample) -> np.ndarray:
     """The class of every pixel (H, W), NaN where nothing is annotated."""
     picture = np.full(sample.ori_shape, np.nan)
     for mask, label in zip(sample.masks.numpy().astype(bool), sample.labels.tolist()):

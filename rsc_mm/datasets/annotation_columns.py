@@ -86,7 +86,7 @@ class ImageColumns:
     def __init__(self, path: str, entries: Iterator[dict]) -> None:
         self.ids: list[int | str] = []
         self.names: list[str] = []
-        shapes = []
+        shapes: list = []
         for start, images in chunks(entries):
             where = f'{path}: images'
             self.ids += column(images, 'id', where, start, ID)

@@ -1,5 +1,6 @@
 """COCO-style json files and plain folders to one packed table of images and regions."""
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def parse_coco(path: str, needs: tuple[str, ...]) -> RegionTable:
     Raises:
         FileNotFoundError, ValueError: see `load_coco`.
     """
-    readers = {'images': partial(ImageColumns, path), 'categories': list}
+    readers: dict[str, Callable] = {'images': partial(ImageColumns, path), 'categories': list}
     content = read_members(path, {**readers, 'annotations': partial(RegionColumns, path, needs)} if needs else readers)
     images = content.get('images')
     if not isinstance(images, ImageColumns):

@@ -94,11 +94,10 @@ def panoptic_to_semantic(segments: np.ndarray, ids: Sequence[int], labels: Seque
     Raises:
         ValueError: a pixel has an id that is not listed.
     """
-    ids, labels = np.asarray(ids, np.int64), np.asarray(labels, np.int32)
     found, place = np.unique(segments, return_inverse=True)
-    strangers = np.setdiff1d(found, np.append(ids, 0))
+    strangers = np.setdiff1d(found, np.append(np.asarray(ids, np.int64), 0))
     if len(strangers):
         raise ValueError(f'{source}: found the segment ids {strangers[:5].tolist()}, expected those of its '
                          f"'segments_info' ({len(ids)} ids) or 0")
-    label_of = dict(zip(ids.tolist(), labels.tolist()))
+    label_of = dict(zip(map(int, ids), map(int, labels)))
     return np.array([label_of.get(i, IGNORE) for i in found.tolist()], np.int32)[place].reshape(segments.shape)

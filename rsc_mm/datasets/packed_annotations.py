@@ -49,7 +49,7 @@ def load_packed(path: str, needs: tuple[str, ...], cache_dir: str | None = None)
         table = _read(packed, path)
         if table is None:
             parsed = parse_coco(path, needs)
-            table = _read(packed, path) if _write(packed, parsed, path) else parsed
+            table = (_read(packed, path) if _write(packed, parsed, path) else None) or parsed
     return table
 
 

@@ -102,7 +102,7 @@ class RegionDataset(Dataset):
         check_shape(record.img_path, image.shape[1:], record.shape)
         if min(record.shape) <= 0:  # the json does not say it
             check_boxes(record.img_path, record.boxes, image.shape[1:])
-        record.shape = tuple(image.shape[1:])
+        record.shape = image.shape[1], image.shape[2]
         fields = self.regions(record, np.random.default_rng([draw.seed, draw.epoch // self.redraw_every, draw.index]))
         meta = {'img_id': record.img_id, 'img_path': record.img_path, 'ori_shape': record.shape}
         return {'inputs': image, 'data_samples': RegionSample(metainfo=meta, **fields)}

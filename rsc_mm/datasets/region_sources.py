@@ -203,8 +203,8 @@ class PanopticRegions:
         is_thing = torch.from_numpy(record.is_thing)
         boxes = torch.where(is_thing[:, None], torch.from_numpy(_corners(record.boxes)), _mask_extents(masks))
         sides = boxes[:, 2:] - boxes[:, :2]
-        keep = _area_within(torch.cat([boxes[:, :2], sides], dim=1).numpy(), self.min_size, self.max_size)
-        keep = torch.from_numpy(keep)
+        keep = torch.from_numpy(_area_within(torch.cat([boxes[:, :2], sides], dim=1).numpy(), self.min_size,
+                                             self.max_size))
         boxes, is_thing = boxes[keep].float(), is_thing[keep]
         crops = torch.where(is_thing[:, None], expand_boxes(boxes, self.crop_scale, record.shape), boxes)
         return {'boxes': boxes, 'crop_boxes': crops, 'labels': torch.from_numpy(record.labels)[keep],

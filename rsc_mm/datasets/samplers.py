@@ -15,7 +15,7 @@ _BATCHES_PER_SORT = 50
 class Draw(NamedTuple):
     """Which image, and the seeds of everything random in its item."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's method of that name is not used
     epoch: int = 0
     seed: int = 0
 

@@ -145,7 +145,7 @@ def _segments(scene: Scene, path: Path) -> tuple[list[dict], list[dict]]:
         category = CLASS_NAMES.index(name) + 1
         segment = dict(id=category * 3000 + number, category_id=category, bbox=mask_box(mask), area=int(mask.sum()),
                        iscrowd=0)
-        ids[mask] = segment['id']
+        ids[mask] = category * 3000 + number
         segments.append(segment)
         if name in SHAPES:
             encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
@@ -183,9 +183,9 @@ def draw_proposals(scene: Scene, rng: Generator, jitter: float = 0.1, random_box
     height, width = scene.image.shape[:2]
     boxes = []
     for thing in scene.things:
-        x, y, w, h = mask_box(thing.mask)
+        left, top, wide, high = mask_box(thing.mask)
         for shift in rng.normal(0, jitter, (2, 4)).clip(-0.3, 0.3):
-            boxes.append(np.array([x, y, x + w, y + h]) + shift * [w, h, w, h])
+            boxes.append(np.array([left, top, left + wide, top + high]) + shift * [wide, high, wide, high])
     for _ in range(random_boxes):
         w, h = rng.uniform(16, width), rng.uniform(16, height)
         x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -33,12 +35,12 @@ class ClassOrderHook(Hook):
         """Check the test set; arguments as `before_train`."""
         self._check(runner, runner.test_loop)
 
-    def _check(self, runner: Runner, loop: object) -> None:
+    def _check(self, runner: Runner, loop: Any) -> None:
         model = getattr(runner.model, 'module', runner.model)
         check_class_order(loop.dataloader.dataset, model.roi_head.bbox_head.classes)
 
 
-def check_class_order(dataset: object, classes: tuple[str, ...]) -> None:
+def check_class_order(dataset: Any, classes: tuple[str, ...]) -> None:
     """Compares the label order of a detection data set with the detector's.
 
     Args:

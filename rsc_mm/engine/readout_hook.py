@@ -1,3 +1,5 @@
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -38,5 +40,5 @@ class ReadoutHook(Hook):
                                   f"the config; set 'model.backbone.readout' to {saved!r}")
 
 
-def _tower(runner: Runner) -> object:
+def _tower(runner: Runner) -> Any:
     return getattr(runner.model, 'module', runner.model).backbone

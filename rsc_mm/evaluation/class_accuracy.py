@@ -26,7 +26,8 @@ def join_columns(results: list[dict]) -> dict[str, tuple[torch.Tensor, torch.Ten
     for name in COLUMNS:
         parts = [result[name] for result in results if name in result]
         if sum(len(labels) for labels, _ in parts):
-            joined[name] = tuple(torch.cat(column) for column in zip(*parts))
+            labels, ranks = (torch.cat(column) for column in zip(*parts))
+            joined[name] = labels, ranks
     return joined
 
 

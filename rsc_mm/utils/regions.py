@@ -134,7 +134,8 @@ def cell_centres(grid: tuple[int, int], patch_size: int) -> tuple[torch.Tensor, 
         grid: h and w.
         patch_size: network pixels of one grid cell.
     """
-    return tuple((torch.arange(side) + 0.5) * patch_size for side in grid)
+    y, x = ((torch.arange(side) + 0.5) * patch_size for side in grid)
+    return y, x
 
 
 def token_at(point: tuple[float, float], original: tuple[int, int], resized: tuple[int, int],
@@ -171,7 +172,8 @@ def region_centres(boxes: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.
         size: side of the region grid.
     """
     centres = (torch.arange(size, device=boxes.device) + 0.5) / size
-    return tuple(boxes[:, None, i] + centres * (boxes[:, i + 2] - boxes[:, i])[:, None] for i in (0, 1))
+    x, y = (boxes[:, None, i] + centres * (boxes[:, i + 2] - boxes[:, i])[:, None] for i in (0, 1))
+    return x, y
 
 
 @full_precision
@@ -238,5 +240,5 @@ def _roi_align(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int,
                size: int | tuple[int, int]) -> torch.Tensor:
     # One tensor with the image's number in front, since a list of no image at all cannot be concatenated.
     rows = [torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)]  # (K_i, 5)
-    boxes = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
-    return roi_align(dense, boxes, size, 1 / patch_size, sampling_ratio=-1, aligned=True)  # (sum K, D, *size)
+    numbered = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
+    return roi_align(dense, numbered, size, 1 / patch_size, sampling_ratio=-1, aligned=True)  # (sum K, D, *size)

@@ -55,7 +55,7 @@ def cluster_maps(maps: list[torch.Tensor], clusters: int, seed: int = 0, togethe
         ValueError: there are fewer whole tokens than clusters.
     """
     groups = [range(len(maps))] if together else [[i] for i in range(len(maps))]
-    whole = whole or [dense.shape[1:] for dense in maps]
+    whole = whole or [(dense.shape[1], dense.shape[2]) for dense in maps]
     numbers = {}
     for group in groups:
         inside = torch.cat([maps[i][:, :whole[i][0], :whole[i][1]].flatten(1).t() for i in group])  # (M, D)

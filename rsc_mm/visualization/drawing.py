@@ -1,5 +1,6 @@
 """Pictures by PIL alone: class maps, boxes, heat, legends. Nothing here needs matplotlib or opens a window."""
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -145,7 +146,7 @@ def class_colours_rgb(count: int) -> list[Colour]:
     Args:
         count: number of classes.
     """
-    return [tuple(colour) for colour in class_palette(count)]
+    return [(red, green, blue) for red, green, blue in class_palette(count)]
 
 
 def readable_on(colour: Colour) -> str:
@@ -157,7 +158,7 @@ def readable_on(colour: Colour) -> str:
     return 'black' if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else 'white'
 
 
-def text_font(picture: Image.Image) -> ImageFont.FreeTypeFont:
+def text_font(picture: Image.Image) -> Any:
     """A font whose size fits the picture.
 
     Args:

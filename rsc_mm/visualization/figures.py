@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -38,7 +38,7 @@ def save_figure(figure: Figure, out: Path) -> Path:
     return out
 
 
-def class_colours(count: int) -> ListedColormap:
+def class_colours(count: int) -> Colormap:
     """A colour for each of ``count`` classes or clusters; light grey where there is none (NaN).
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import Config
 
+from rsc_mm.datasets import RegionSample
 from rsc_mm.evaluation import aggregate, cut_submaps, embed_target, matched_iou, random_places, token_labels
 from rsc_mm.visualization import kmeans
 
@@ -66,7 +67,7 @@ class ContextAggregator:
             submaps.append(cut_submaps(dense, places[chosen], self.part))
         return torch.cat(submaps)
 
-    def _labels(self, sample: object) -> torch.Tensor:
+    def _labels(self, sample: RegionSample) -> torch.Tensor:
         if 'masks' not in sample:
             raise ValueError(f'{sample.img_path}: found no masks, expected a dataset with '
                              "regions=dict(type='PanopticRegions')")

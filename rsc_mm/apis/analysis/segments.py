@@ -35,7 +35,7 @@ def measure_segments(config: Config, features: dict[str, TowerFeatures | Refiner
     """
     dataset, first = evaluation_dataset(config), next(iter(features.values()))
     cropper = build_preprocessor(config, crop_size=config.model.data_preprocessor.crop_size or first.tower.image_size)
-    values = {name: [] for name in ('position', 'crop alone', *features)}
+    values: dict[str, list[torch.Tensor]] = {name: [] for name in ('position', 'crop alone', *features)}
     rng = np.random.default_rng(seed)
     draw = draw_proposals(proposals, rng) if proposals else draw_squares(rng)
     for batch in batches(dataset, range(min(images, len(dataset))), 10):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
@@ -39,7 +39,8 @@ class Case:
             raise ValueError(f'--sizes: found {self.size}, expected a multiple of {pair}, two patches of {config}')
         self.model.data_preprocessor.pad_size_divisor = self.size if layout == 'square' else pair
         self.images = [synthetic_image(shape, self.size) for shape in shapes]
-        self.seconds, self.flops = defaultdict(list), defaultdict(list)  # (image, stage) -> values
+        self.seconds: dict[tuple[int, str], list[float]] = defaultdict(list)
+        self.flops: dict[tuple[int, str], list[float]] = defaultdict(list)
         for stage, (part, method) in STAGES.items():
             owner = getattr(self.model, part) if part else self.model
             setattr(owner, method, self._metered(stage, getattr(owner, method)))
@@ -120,7 +121,7 @@ def tested_size(config: str, cfg: Config) -> int:
     return max(next(step.scale for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize'))
 
 
-def random_detector(model: dict, classes: int | None) -> FViT:
+def random_detector(model: ConfigDict, classes: int | None) -> FViT:
     """The detector with random weights and class embeddings, the same at each call, ready to test.
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from torch import nn
@@ -62,7 +63,8 @@ class Case:
         self.batch = synthetic_batch(batch)
         self.size = cfg.model.data_preprocessor.image_size
         self.images = batch.size
-        self.data, self.step = [], []
+        self.data: list[float] = []
+        self.step: list[float] = []
 
     def run(self) -> None:
         """One step, timed."""
@@ -85,7 +87,7 @@ class Case:
                     images_per_s=self.images / (step + data), gflops=flops / 1e9, mfu=flops / step / rate)
 
 
-def forget_weights(config: dict) -> None:
+def forget_weights(config: ConfigDict) -> None:
     """Take checkpoints and nouns out of a model's configuration: random weights, 1,000 random noun embeddings.
 
     Args:
@@ -94,10 +96,10 @@ def forget_weights(config: dict) -> None:
     for part in ('backbone', 'refiner'):
         if config.get(part):
             config[part].init_cfg = None
-    for part in (config, config.get('rla') or {}):
-        if 'class_embeddings' in part:
+    for owner in (config, config.get('rla') or {}):
+        if 'class_embeddings' in owner:
             width = MODELS.build(config.backbone).embed_dim
-            part['class_embeddings'] = torch.randn(1000, width, generator=torch.Generator().manual_seed(0))
+            owner['class_embeddings'] = torch.randn(1000, width, generator=torch.Generator().manual_seed(0))
 
 
 def synthetic_batch(batch: Batch) -> dict[str, list]:

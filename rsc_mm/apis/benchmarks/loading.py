@@ -74,7 +74,7 @@ def benchmark_loader(folder: str, image_size: int = 1024, crop_size: int = 224, 
         'tensor': lambda i: preprocessor(region_collate([dataset[i]])),
         'pil': lambda i: pil_item(samples[i].img_path, samples[i].crop_boxes, image_size, crop_size),
     }
-    times = {name: [] for name in passes}
+    times: dict[str, list[float]] = {name: [] for name in passes}
     for _ in range(repeats + 1):
         for name, function in passes.items():
             times[name].append(seconds(function, len(dataset)))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import torch
 from mmengine.model import BaseModule
 from torch import nn
@@ -267,7 +269,7 @@ class ViTTower(BaseModule):
             return checkpoint(self.readout, blocks, inputs, rope, use_reentrant=False)
         return self.readout(blocks, inputs, rope)
 
-    def _run(self, function: callable, index: int, tokens: torch.Tensor, rope: torch.Tensor | None) -> torch.Tensor:
+    def _run(self, function: Callable, index: int, tokens: torch.Tensor, rope: torch.Tensor | None) -> torch.Tensor:
         block = self.vit.blocks[index]
         if self.with_cp and torch.is_grad_enabled() and index >= self.frozen_stages:
             return checkpoint(function, block, tokens, rope, use_reentrant=False)

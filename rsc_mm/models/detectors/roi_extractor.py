@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
@@ -30,6 +32,6 @@ class Float32RoIExtractor(SingleRoIExtractor):
 
 
 @full_precision
-def _extract(extract: callable, feats: list[torch.Tensor], rois: torch.Tensor,
+def _extract(extract: Callable, feats: list[torch.Tensor], rois: torch.Tensor,
              factor: float | None) -> torch.Tensor:
     return extract([level.contiguous() for level in feats], rois, factor)

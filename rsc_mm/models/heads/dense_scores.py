@@ -1,5 +1,5 @@
 """From dense features and text embeddings to label maps (MaskCLIP, Zhou et al., ECCV 2022, sec. 3.2)."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn import functional as F
@@ -92,7 +92,7 @@ def label_cosines(cosines: torch.Tensor, size: tuple[int, int], counts: Sequence
                       for strip in _resized_strips(cosines.float(), size, rows)])
 
 
-def _resized_strips(scores: torch.Tensor, size: tuple[int, int], rows: int) -> list[torch.Tensor]:
+def _resized_strips(scores: torch.Tensor, size: tuple[int, int], rows: int) -> Iterator[torch.Tensor]:
     """`F.interpolate(mode='bilinear')` of (Q, H, W) as strips (Q, <= rows, size[1]), each made when it is asked for."""
     height = scores.shape[1]
     # Where the centre of each row of the result lies among the rows there are (align_corners=False).

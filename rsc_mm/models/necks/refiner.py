@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -181,7 +183,7 @@ class Refiner(BaseModule):
         content = self._run(self.readout, self.blocks[-count:], tuple(inputs[-count:]), rope).content
         return self.head(self.norm(content))
 
-    def _run(self, function: callable, *args: object) -> torch.Tensor:
+    def _run(self, function: Callable, *args: object) -> Any:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(function, *args, use_reentrant=False)
         return function(*args)

@@ -42,7 +42,7 @@ def frequent_nouns(captions: Iterable[str], min_count: int = 10) -> list[str]:
     seen = Counter(found for caption in captions for found in _after_determiner(_words(caption)))
     # "a white building" looks like "a man riding": adjectives come with a noun behind them far more often.
     counts = {word: n for (word, alone), n in seen.items() if alone and n >= 0.25 * seen[word, False]}
-    merged = Counter()
+    merged: Counter[str] = Counter()
     for word, count in counts.items():
         merged[next((form for form in _forms(word)[1:] if form in counts), word)] += count
     # Ties are ordered by the alphabet, so that the list is the same in every run.
@@ -67,12 +67,12 @@ class NounFinder:
         Args:
             caption: one caption.
         """
-        words, found = _words(caption), set()
+        words, found = _words(caption), set[int | None]()
         for end in range(1, len(words) + 1):
             for start in range(max(0, end - self.longest), end):
                 for form in _forms(words[end - 1]):
                     found.add(self.position.get((*words[start:end - 1], form)))
-        return found - {None}
+        return {position for position in found if position is not None}
 
 
 def _words(text: str) -> list[str]:
