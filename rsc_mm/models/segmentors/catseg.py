@@ -10,6 +10,7 @@ from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
+from rsc_mm.visualization.palette import class_palette
 
 from .catseg_head import forward_options
 from .file_frame import to_file, without_padding
@@ -64,6 +65,15 @@ class CATSeg(EncoderDecoder):
     def classes(self) -> tuple[str, ...]:
         """The T classes: in training mode those of training, else those of test."""
         return self.decode_head.vocabulary.classes
+
+    @property
+    def dataset_meta(self) -> dict:
+        """Class names and colours, for mmseg's inferencer and visualizer."""
+        return dict(classes=self.classes, palette=class_palette(len(self.classes)))
+
+    @dataset_meta.setter
+    def dataset_meta(self, value: dict) -> None:
+        """The inferencer would set the classes of training; those of test are the vocabulary's, so they stay."""
 
     def set_vocabulary(self, classes: str | Path | Sequence[str]) -> None:
         """Change the classes of test, without training.

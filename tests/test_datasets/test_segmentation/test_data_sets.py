@@ -99,11 +99,30 @@ def test_class_lists(kind, count, first, last):
     assert last == classes[-1]
 
 
-def test_panoptic_files_are_read_as_semantic_labels(shapes_root):
-    dataset = DATASETS.build(dict(
-        type='rsc_mm.PanopticLabelDataset', data_root=str(shapes_root), ann_file='annotations/panoptic_val.json',
-        data_prefix=dict(img_path='val', seg_map_path='panoptic_val'), test_mode=True,
+def shapes_labels(root, **fields):
+    return DATASETS.build(dict(
+        type='rsc_mm.PanopticLabelDataset', data_root=str(root), ann_file='annotations/panoptic_val.json',
+        data_prefix=dict(img_path='val', seg_map_path='panoptic_val'), test_mode=True, **fields,
         pipeline=[dict(type='LoadImageFromFile'), dict(type='rsc_mm.LoadPanopticLabels'), dict(type='PackSegInputs')]))
+
+
+def test_classes_of_panoptic_files_can_be_held_out_and_reordered(shapes_root):
+    chosen = ['stripes', 'circle', 'star']
+    everything, some = shapes_labels(shapes_root), shapes_labels(shapes_root, classes=chosen)
+    assert some.metainfo['classes'] == tuple(chosen)
+    names = everything.metainfo['classes']
+    for whole, part in zip(everything, some):
+        before, after = (item['data_samples'].gt_sem_seg.data for item in (whole, part))
+        for label, name in enumerate(names):
+            expected = chosen.index(name) if name in chosen else 255
+            assert (after[before == label] == expected).all()
+        assert (after[before == 255] == 255).all()
+    with pytest.raises(ValueError, match=r"field 'classes': found \['cat'\], expected names of the 18 'categories'"):
+        shapes_labels(shapes_root, classes=['circle', 'cat'])
+
+
+def test_panoptic_files_are_read_as_semantic_labels(shapes_root):
+    dataset = shapes_labels(shapes_root)
     content = json.loads((shapes_root / 'annotations' / 'panoptic_val.json').read_text())
     assert len(dataset) == 6 and dataset.metainfo['classes'][:2] == ('circle', 'square')
     for item, entry in zip(dataset, content['annotations']):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-pytest.importorskip('mmseg', reason='mmseg is not installed')
+pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
+pytest.importorskip('mmseg', reason='needs mmseg')
 from mmengine.optim import build_optim_wrapper  # noqa: E402
 from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-pytest.importorskip('mmseg', reason='mmseg is not installed')
+pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
+pytest.importorskip('mmseg', reason='needs mmseg')
 from rsc_mm.models.segmentors import convert_catseg, convert_catseg_aggregator  # noqa: E402
 from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
 from tests.test_tools.common import load_tool  # noqa: E402

@@ -3,7 +3,8 @@ import torch
 
 from rsc_mm.utils.checkpoint import CheckpointError
 
-pytest.importorskip('mmseg', reason='mmseg is not installed')
+pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
+pytest.importorskip('mmseg', reason='needs mmseg')
 from rsc_mm.models.segmentors import CostAggregator, convert_catseg_aggregator  # noqa: E402
 
 from .slow_aggregator import slow_logits  # noqa: E402

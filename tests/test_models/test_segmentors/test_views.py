@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-pytest.importorskip('mmseg', reason='mmseg is not installed')
+pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
+pytest.importorskip('mmseg', reason='needs mmseg')
 from rsc_mm.models.segmentors.file_frame import to_file, without_padding  # noqa: E402
 from rsc_mm.models.segmentors.views import sliding_views, squashed_views, whole_view  # noqa: E402
 

@@ -4,7 +4,6 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from torch.nn import functional as F
 
 import rsc_mm.models.segmentors  # noqa: F401  registers the parts
 from rsc_mm.models.segmentors import CATSeg
@@ -25,7 +24,7 @@ def tiny_config(**fields: object) -> ConfigDict:
     parts = {name: fields.pop(name, {}) for name in ('aggregator', 'vocabulary', 'tower')}
     model = dict(
         type='rsc_mm.CATSeg',
-        data_preprocessor=dict(type='SegDataPreProcessor', mean=[128.] * 3, std=[64.] * 3, bgr_to_rgb=True, pad_val=0,
+        data_preprocessor=dict(type='rsc_mm.RectangleSegPreProcessor', mean=[128.] * 3, std=[64.] * 3, bgr_to_rgb=True,
                                seg_pad_val=255, size_divisor=8),
         backbone={**dict(type='rsc_mm.CLIPViT', arch=vit), **parts['tower']},
         decode_head=dict(
@@ -61,11 +60,4 @@ def batch(model: CATSeg, sizes: list[tuple[int, int]], training: bool = False, o
         labels[:, :3] = 255
         sample.gt_sem_seg = PixelData(data=labels)
         samples.append(sample)
-    if training:
-        return model.data_preprocessor(dict(inputs=images, data_samples=samples), training)
-    images = [model.data_preprocessor(dict(inputs=[image]))['inputs'][0] for image in images]
-    height, width = (max(size[side] for size in sizes) for side in (0, 1))
-    for sample, (h, w) in zip(samples, sizes):
-        sample.set_metainfo(dict(img_padding_size=(0, width - w, 0, height - h)))
-    return dict(data_samples=samples, inputs=torch.stack(
-        [F.pad(image, (0, width - w, 0, height - h)) for image, (h, w) in zip(images, sizes)]))
+    return model.data_preprocessor(dict(inputs=images, data_samples=samples), training)

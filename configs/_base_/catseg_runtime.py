@@ -1,0 +1,14 @@
+# What CAT-Seg changes of the runtime: mmseg's scope, our segmentors, data sets and metric, counts by step.
+_base_ = 'default_runtime.py'
+default_scope = 'mmseg'
+custom_imports = dict(
+    imports=[
+        'rsc_mm.models', 'rsc_mm.models.segmentors', 'rsc_mm.datasets.segmentation', 'rsc_mm.engine',
+        'rsc_mm.evaluation'
+    ])
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(interval=5000),
+    readout=dict(type='rsc_mm.ReadoutHook'))
+log_processor = dict(by_epoch=False)
+visualizer = dict(type='SegLocalVisualizer', name='visualizer')

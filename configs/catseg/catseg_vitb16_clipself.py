@@ -1,0 +1,13 @@
+# CAT-Seg on a CLIPSelf tower, EVA-02-CLIP ViT-B/16: trained on COCO-Stuff, tested on ADE20K.
+# Paper: ADE-150 / ADE-847 / PASCAL Context 29.0 / 9.3 / 58.0 mIoU
+#   (CLIPSelf, table 4; there on OpenAI's CLIP and CAT-Seg's first version)
+# Command: bash tools/dist_train.sh configs/catseg/catseg_vitb16_clipself.py 4 \
+#     --cfg-options train_dataloader.batch_size=1
+# Measured here: not measured.
+_base_ = [
+    '../_base_/models/catseg_eva_vitb16.py', '../_base_/datasets/coco_stuff_ade20k.py',
+    '../_base_/schedules/catseg_80k.py', '../_base_/catseg_runtime.py'
+]
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint='data/checkpoints/clipself_vitb16_coco_proposals.pth')),
+    decode_head=dict(vocabulary=dict(test_classes='ade150')))

@@ -1,0 +1,17 @@
+# CAT-Seg on OpenAI's CLIP ViT-B/16, tested on Pascal Context with 59 classes (PC-59).
+# For another tower: --cfg-options model.backbone.readout=... and the fields in which its leaf differs.
+# Paper: 57.5 mIoU (CAT-Seg, table 1)
+# Command: python tools/test.py configs/catseg/catseg_vitb16_context59.py CHECKPOINT
+# Measured here: not measured.
+_base_ = [
+    '../_base_/models/catseg_openai_vitb16.py', '../_base_/datasets/catseg_test.py',
+    '../_base_/catseg_runtime.py'
+]
+data_root = '{{$CONTEXT_ROOT:data/VOCdevkit/VOC2010}}'
+model = dict(decode_head=dict(vocabulary=dict(test_classes='pc59')))
+test_dataloader = dict(
+    dataset=dict(
+        type='PascalContextDataset59',
+        data_root=data_root,
+        ann_file='ImageSets/SegmentationContext/val.txt',
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassContext')))

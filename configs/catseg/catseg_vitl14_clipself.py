@@ -1,0 +1,13 @@
+# CAT-Seg on a CLIPSelf tower, EVA-02-CLIP ViT-L/14: trained on COCO-Stuff, tested on ADE20K.
+# Paper: ADE-150 / ADE-847 / PASCAL Context 34.5 / 12.4 / 62.3 mIoU
+#   (CLIPSelf, table 4; there on OpenAI's CLIP and CAT-Seg's first version)
+# Command: bash tools/dist_train.sh configs/catseg/catseg_vitl14_clipself.py 4 \
+#     --cfg-options train_dataloader.batch_size=1
+# Measured here: not measured.
+_base_ = [
+    '../_base_/models/catseg_eva_vitl14.py', '../_base_/datasets/coco_stuff_ade20k.py',
+    '../_base_/schedules/catseg_80k.py', '../_base_/catseg_runtime.py'
+]
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint='data/checkpoints/clipself_vitl14_coco_proposals.pth')),
+    decode_head=dict(vocabulary=dict(test_classes='ade150')))

@@ -1,0 +1,12 @@
+# CAT-Seg on an R-SC-CLIPSelf tower, EVA-02-CLIP ViT-L/14: trained on COCO-Stuff, tested on ADE20K.
+# Paper: not in the papers
+# Command: bash tools/dist_train.sh configs/catseg/catseg_vitl14_r_sc_clipself.py 4 \
+#     --cfg-options train_dataloader.batch_size=1
+# Measured here: not measured.
+_base_ = [
+    '../_base_/models/catseg_eva_vitl14.py', '../_base_/datasets/coco_stuff_ade20k.py',
+    '../_base_/schedules/catseg_80k.py', '../_base_/catseg_runtime.py'
+]
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint='data/checkpoints/r_sc_clipself_vitl14.pth')),
+    decode_head=dict(vocabulary=dict(test_classes='ade150')))
