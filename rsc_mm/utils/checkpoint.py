@@ -9,6 +9,7 @@ EVA-CLIP original   ``visual.``               q_proj + q_bias, inner_attn_ln, w1
 OpenAI, open_clip   ``visual.``               in_proj, out_proj, c_fc, c_proj                 OpenAI, MetaCLIP, DFN
 open_clip with timm ``visual.trunk.``         timm's                                          open_clip's EVA02
 timm                none                      timm's                                          timm
+transformers        ``vision_model.``         q_proj, k_proj, v_proj, layer_norm1, fc1        transformers, LLaVA
 ours                ``vit.``/``backbone.vit.`` timm's                                         this package
 =================== ========================= =============================================== ===================
 """
@@ -35,6 +36,13 @@ OPENAI_TO_TIMM = [('conv1.', 'patch_embed.proj.'), ('class_embedding', 'cls_toke
                   ('ln_pre.', 'norm_pre.'), ('ln_post.', 'norm.'), ('.ln_1.', '.norm1.'), ('.ln_2.', '.norm2.'),
                   ('.attn.in_proj_', '.attn.qkv.'), ('.attn.out_proj.', '.attn.proj.'), ('.mlp.c_fc.', '.mlp.fc1.'),
                   ('.mlp.c_proj.', '.mlp.fc2.')]
+TRANSFORMERS_TO_TIMM = [('embeddings.class_embedding', 'cls_token'),
+                        ('embeddings.position_embedding.weight', 'pos_embed'),
+                        ('embeddings.patch_embedding.', 'patch_embed.proj.'), ('encoder.layers.', 'blocks.'),
+                        ('pre_layrnorm.', 'norm_pre.'), ('post_layernorm.', 'norm.'),  # the first is theirs: layrnorm
+                        ('.layer_norm1.', '.norm1.'), ('.layer_norm2.', '.norm2.'),
+                        ('.self_attn.out_proj.', '.attn.proj.'), *((f'.self_attn.{part}_proj.', f'.attn.qkv.{part}.')
+                                                                   for part in 'qkv')]
 # The rest of a whole CLIP: text tower, temperature, and the sizes that OpenAI's archives carry.
 NOT_VISION = ('text.', 'transformer.', 'token_embedding.', 'positional_embedding', 'text_projection', 'ln_final.',
               'logit_scale', 'logit_bias', 'input_resolution', 'context_length', 'vocab_size')
@@ -130,6 +138,8 @@ def vision_weights(state_dict: Weights, source: str) -> Weights:
     Raises:
         CheckpointError: no format is recognised, or a key belongs to none of CLIP's parts.
     """
+    if 'vision_model.embeddings.class_embedding' in state_dict:
+        return _transformers_weights(state_dict)
     for prefix in ('backbone.vit.', 'vit.', 'visual.trunk.', 'visual.', ''):
         weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
         if {'cls_token', 'class_embedding'} & weights.keys():
@@ -163,19 +173,22 @@ def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
 
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
-        layout: 'ours' (``vit.*``), 'mmdet' (``backbone.vit.*``) or 'clip' (``visual.*`` in the names of the tower's
-            original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`).
+        layout: 'ours' (``vit.*``), 'mmdet' (``backbone.vit.*``), 'clip' (``visual.*`` in the names of the tower's
+            original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`) or 'transformers'
+            (``vision_model.*``, `CLIPViT` without parameters in the readout only).
 
     Raises:
         ValueError: there is no such layout.
     """
-    if layout not in (prefixes := {'ours': '', 'mmdet': 'backbone.', 'clip': 'visual.'}):
-        raise ValueError(f"layout: found {layout!r}, expected 'ours', 'mmdet' or 'clip'")
+    if layout not in (prefixes := {'ours': '', 'mmdet': 'backbone.', 'clip': 'visual.', 'transformers': ''}):
+        raise ValueError(f'layout: found {layout!r}, expected one of {list(prefixes)}')
     prefix = prefixes[layout]
     weights, own = ({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
                     for module in (backbone.vit, backbone.readout))
     own = {f'{prefix}readout.{key}': value for key, value in own.items()}
     weights = _fuse_last_qkv(weights)
+    if layout == 'transformers':
+        return _transformers_weights_inverse(weights)
     if layout != 'clip':
         return {**{f'{prefix}vit.{key}': value for key, value in weights.items()}, **own}
     openai = 'norm_pre.weight' in weights
@@ -243,6 +256,29 @@ def _openai_shapes_inverse(weights: Weights) -> Weights:
     weights['cls_token'] = weights['cls_token'].flatten()  # (C,)
     weights['pos_embed'] = weights['pos_embed'][0]
     return weights
+
+
+def _transformers_weights(state_dict: Weights) -> Weights:
+    """``CLIPVisionModelWithProjection`` in timm's key names."""
+    prefix = 'vision_model.'
+    weights = {_rename(key.removeprefix(prefix), TRANSFORMERS_TO_TIMM): value for key, value in state_dict.items()
+               if key.startswith(prefix) and not key.endswith('.position_ids')}  # position_ids: a constant of old files
+    if 'visual_projection.weight' in state_dict:
+        weights['proj'] = state_dict['visual_projection.weight'].t()  # (C, D), as OpenAI's
+        weights = _openai_shapes(weights)
+    return _fuse_last_qkv(weights)
+
+
+def _transformers_weights_inverse(weights: Weights) -> Weights:
+    weights = _openai_shapes_inverse(weights)
+    head = {'visual_projection.weight': weights.pop('proj').t().contiguous()}  # (D, C)
+    parts = {}
+    for key, value in weights.items():
+        stem, fused, kind = key.rpartition('.attn.qkv.')
+        parts.update({f'{stem}.attn.qkv.{part}.{kind}': rows.contiguous() for part, rows in zip('qkv', value.chunk(3))}
+                     if fused else {key: value})
+    table = [(new, old) for old, new in TRANSFORMERS_TO_TIMM]
+    return {**{'vision_model.' + _rename(key, table): value for key, value in parts.items()}, **head}
 
 
 def split_qkv_weights(weights: Weights, target: Weights) -> Weights:
