@@ -208,7 +208,7 @@ class DenseCLIP:
         Returns:
             Order and cosines.
         """
-        inputs, _ = read_images(images if isinstance(images, (list, tuple)) else [images])
+        inputs, _ = read_images(images)
         if not inputs:
             raise ValueError('retrieve: found no images, expected a list of at least one')
         _, embeddings, _ = self._queries([name])

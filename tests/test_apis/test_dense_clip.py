@@ -144,6 +144,9 @@ def test_retrieval_orders_images_by_their_embedding(model, photos):
     found = model.retrieve(photos, 'star; heart')
     scores = (model.encode_image(photos) @ model.texts(['star', 'heart']).numpy().T).max(axis=1)
     np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+    assert model.retrieve(np.stack([photos[2], photos[2]]), 'star').order.tolist() == [0, 1]
+    with pytest.raises(ValueError, match='retrieve: found no images'):
+        model.retrieve([], 'star')
     assert found.order.tolist() == np.argsort(-scores).tolist() and "by 'star; heart'" in repr(found)
 
 

@@ -77,6 +77,22 @@ def test_without_its_text_tower_a_file_asks_for_it(eva, reference, name):
     assert (model.class_map(IMAGE, NAMES).labels == reference.class_map(IMAGE, NAMES).labels).all()
 
 
+@pytest.mark.parametrize('name', ['readout.pth', 'readout.safetensors', 'readout'])
+def test_a_readout_travels_with_its_fields_and_parameters(eva, tmp_path, name):
+    folder, config = eva
+    config = Config(dict(model=dict(config.model, backbone=dict(
+        config.model.backbone, readout=dict(type='hsg', num_layers=3, project='once')))))
+    tower = tiny_eva(readout=dict(type='hsg', num_layers=3, project='once'))
+    torch.save({'state_dict': export_state_dict(tower, 'mmdet'),
+                'meta': dict(readout=tower.readout_config)}, tmp_path / 'tower.pth')
+    publish(config, tmp_path / 'tower.pth', tmp_path / name)
+    model = rsc_mm.load(tmp_path / name, device='cpu')
+    assert model.tower.readout_config == tower.readout_config
+    image = torch.randn(1, 3, 64, 48)
+    with torch.no_grad():
+        assert torch.equal(model.tower.encode_dense(image), tower.encode_dense(image))
+
+
 def test_safetensors_holds_strings(eva):
     folder, config = eva
     publish(config, folder / 'tower.pth', folder / 'strings.safetensors')
