@@ -11,6 +11,9 @@ __all__ = ['DenseCLIP', 'load']
 
 require('mmengine')
 
+# From here on MMEngine reads checkpoints without running code that they hold.
+from rsc_mm.utils import checkpoint_reader  # noqa: E402,F401
+
 
 def __getattr__(name: str) -> Any:
     """`load` and `DenseCLIP` when they are asked for: they import the networks, which takes seconds."""

@@ -19,13 +19,13 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import open_clip
 import torch
-from safetensors import safe_open
 from torch import nn
 
-Weights = dict[str, torch.Tensor]
+from .checkpoint_reader import CheckpointError, Weights, read_checkpoint, trust_checkpoint, unwrap
+
+__all__ = ['CheckpointError', 'Weights', 'check_keys', 'checkpoint_meta', 'export_state_dict', 'load_clip_checkpoint',
+           'not_finite', 'read_checkpoint', 'trust_checkpoint', 'unwrap', 'vision_weights']
 
 # Applied in order to keys without prefix; `freqs_` are caches of the rotary embedding.
 EVA_TO_TIMM = [('.attn.q_bias', '.attn.q_proj.bias'), ('.attn.v_bias', '.attn.v_proj.bias'),
@@ -46,13 +46,6 @@ TRANSFORMERS_TO_TIMM = [('embeddings.class_embedding', 'cls_token'),
 # The rest of a whole CLIP: text tower, temperature, and the sizes that OpenAI's archives carry.
 NOT_VISION = ('text.', 'transformer.', 'token_embedding.', 'positional_embedding', 'text_projection', 'ln_final.',
               'logit_scale', 'logit_bias', 'input_resolution', 'context_length', 'vocab_size')
-# NumPy values that a training checkpoint may hold beside tensors; weights_only loading refuses everything else.
-SAFE_GLOBALS = [np.ndarray, np.dtype, type(np.dtype('float64')), type(np.dtype('int64')),
-                np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
-
-
-class CheckpointError(ValueError):
-    """A checkpoint does not fit the tower; the message names the file, what was found and what was expected."""
 
 
 def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict,
@@ -84,48 +77,6 @@ def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict,
         check_keys(own, backbone.readout.state_dict(), source, 'the readout', "the backbone's field 'readout'")
         backbone.readout.load_state_dict(own)
     backbone.vit.load_state_dict(weights)
-
-
-def read_checkpoint(path: str | Path) -> dict:
-    """The content of a checkpoint file, on the CPU, by weights_only loading.
-
-    Args:
-        path: file, or 'open_clip::MODEL/TAG'.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: the file cannot be read as a checkpoint, or the download failed.
-    """
-    if str(path).startswith('open_clip::'):
-        return _download_open_clip(str(path).removeprefix('open_clip::'))
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path}: no such file; give a .pt, .pth or .safetensors file, or an '
-                                "open_clip tag such as 'open_clip::EVA02-B-16/merged2b_s8b_b131k'")
-    try:
-        if path.suffix == '.safetensors':
-            return _read_safetensors(path)
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises many types here: EOFError, RuntimeError, UnpicklingError ...
-        if isinstance(error, RuntimeError) and 'TorchScript' in str(error):
-            return torch.jit.load(path, map_location='cpu').state_dict()
-        raise CheckpointError(f'checkpoint {path}: cannot be read as weights ({type(error).__name__}: '
-                              f'{str(error).splitlines()[0] if str(error) else "no message"}); expected a file written '
-                              'by torch.save or safetensors that holds tensors and plain values only (training with '
-                              'WeightEnsembleHook writes such files)') from error
-
-
-def unwrap(content: dict) -> Weights:
-    """The state dict inside any wrapping: ``model``, ``module``, ``state_dict``, and the prefix ``module.``.
-
-    Args:
-        content: what a checkpoint file holds.
-    """
-    for name in ('model', 'module', 'state_dict') * 2:
-        if isinstance(content.get(name), dict):
-            content = content[name]
-    return {key.removeprefix('module.'): value for key, value in content.items()}
 
 
 def vision_weights(state_dict: Weights, source: str) -> Weights:
@@ -218,7 +169,7 @@ def check_keys(weights: Weights, target: Weights, source: str, part: str = 'the 
         fields: what it tells to check.
 
     Raises:
-        CheckpointError: keys are missing, unknown or of another shape.
+        CheckpointError: keys are missing, unknown or of another shape, or values are infinite or not a number.
     """
     problems = []
     if missing := sorted(target.keys() - weights.keys()):
@@ -229,8 +180,20 @@ def check_keys(weights: Weights, target: Weights, source: str, part: str = 'the 
               for key, value in target.items() if key in weights and weights[key].shape != value.shape]
     if shapes:
         problems.append('other shapes: ' + _some(shapes))
+    if ruined := not_finite(weights):
+        problems.append(f'values that are not finite in {_some(ruined)}')
     if problems:
         raise CheckpointError(f"{source} does not fit {part}: {'; '.join(problems)}. Check {fields}")
+
+
+def not_finite(weights: Weights) -> list[str]:
+    """Keys of the tensors that hold an infinite value or one that is not a number.
+
+    Args:
+        weights: a state dict.
+    """
+    return [key for key, value in weights.items()
+            if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all()]
 
 
 def _rename(key: str, table: list[tuple[str, str]]) -> str:
@@ -333,21 +296,3 @@ def _check_readout(backbone: nn.Module, saved: str | dict | None, allowed: str |
 def _some(items: list[str], count: int = 8) -> str:
     more = f' and {len(items) - count} more' if len(items) > count else ''
     return ', '.join(items[:count]) + more
-
-
-def _read_safetensors(path: Path) -> dict:
-    with safe_open(path, framework='pt') as file:
-        meta = file.metadata() or {}
-        return {'state_dict': {key: file.get_tensor(key) for key in file.keys()}, 'meta': meta}
-
-
-def _download_open_clip(name: str) -> Weights:
-    model, _, tag = name.partition('/')
-    if tag not in open_clip.list_pretrained_tags_by_model(model):
-        raise CheckpointError(f"checkpoint 'open_clip::{name}': found no such model and tag; expected one of "
-                              f'{open_clip.list_pretrained_tags_by_model(model) or open_clip.list_models()}')
-    try:
-        return open_clip.create_model(model, pretrained=tag).state_dict()
-    except Exception as error:  # the hub client raises its own types: no network, no such repository ...
-        raise CheckpointError(f"checkpoint 'open_clip::{name}': the download failed ({type(error).__name__}: {error}); "
-                              'fetch the file on a machine with network and give its path') from error
