@@ -11,10 +11,11 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
-import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.apis import load_runner_config
+from rsc_mm.apis.command_line import add_trust, run_tool
 from rsc_mm.apis.evaluation import evaluate
 from rsc_mm.engine.memory import settle_memory
+from rsc_mm.utils.checkpoint import trust_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override fields of the configuration, e.g. data_root=/data/coco')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -32,10 +34,12 @@ def main() -> None:
     args = parse_args()
     settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.trust_checkpoint:
+        trust_checkpoint(args.checkpoint)
     metrics = evaluate(config, args.checkpoint)
     if is_main_process():
         Path(config.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=1))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

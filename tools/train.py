@@ -2,10 +2,10 @@
 import argparse
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
 
-import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.apis import load_runner_config
+from rsc_mm.apis.command_line import add_trust, run_tool
+from rsc_mm.engine import train
 from rsc_mm.engine.memory import settle_memory
 
 
@@ -18,6 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override fields of the configuration, e.g. train_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -25,11 +26,8 @@ def main() -> None:
     args = parse_args()
     settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-    if args.resume:
-        config.resume = True
-        config.load_from = None if args.resume == 'auto' else args.resume
-    Runner.from_cfg(config).train()
+    train(config, args.resume, args.trust_checkpoint)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,7 +7,8 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3))
+    loss_check=dict(type='rsc_mm.LossCheckHook'),
+    checkpoint=dict(type='rsc_mm.SafeCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3))
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 log_processor = dict(window_size=50, by_epoch=True)
 # Add dict(type='WandbVisBackend', init_kwargs=dict(project='rsc_mm')) for Weights & Biases.

@@ -7,7 +7,9 @@ custom_imports = dict(
         'rsc_mm.evaluation.mmdet_metrics'
     ])
 default_hooks = dict(
-    checkpoint=dict(_delete_=True, type='CheckpointHook', interval=1),
+    checkpoint=dict(
+        _delete_=True, type='rsc_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best='coco/novel_ap50',
+        rule='greater'),
     epoch_seed=dict(type='rsc_mm.EpochSeedHook'),
     visualization=dict(type='DetVisualizationHook'))
 log_processor = dict(type='LogProcessor')

@@ -8,3 +8,4 @@ _base_ = [
     '../_base_/schedules/fvit_ov_lvis.py',
     '../_base_/detection_runtime.py',
 ]
+default_hooks = dict(checkpoint=dict(save_best='lvis/segm_APr'))

@@ -9,3 +9,4 @@ _base_ = [
     '../_base_/detection_runtime.py',
 ]
 model = dict(backbone=dict(init_cfg=dict(checkpoint='data/checkpoints/clipself_vitl14_lvis_patches.pth')))
+default_hooks = dict(checkpoint=dict(save_best='lvis/segm_APr'))

@@ -7,5 +7,5 @@ _base_ = [
     '../_base_/datasets/shapes_proposals.py', '../_base_/datasets/shapes_panoptic_val.py',
     '../_base_/schedules/shapes.py', '../_base_/default_runtime.py'
 ]
-default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=2))
 model = dict(rla=None, data_preprocessor=dict(crop_size=None))

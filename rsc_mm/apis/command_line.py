@@ -47,6 +47,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add --trust-checkpoint, for `rsc_mm.utils.checkpoint.trust_checkpoint`.
+
+    Args:
+        parser: changed in place.
+    """
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='read the checkpoint even if it holds objects other than tensors and plain values: CODE '
+                             'INSIDE IT THEN RUNS with your rights. For your own old files only')
+
+
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; an error about its input ends in its message and exit status 1, not in a traceback.
 

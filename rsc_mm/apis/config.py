@@ -4,6 +4,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from rsc_mm.utils.config_check import check_config, check_options
+
 
 def load_config(path: str | Path, options: dict | None = None) -> Config:
     """A configuration with overrides.
@@ -15,6 +17,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
+        ValueError: a field of the top level is misspelt, see `check_config`.
 
     Examples:
         >>> config = load_config('configs/shapes/region_classification.py', {'test_dataloader.batch_size': 2})
@@ -27,8 +30,9 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     if not Path(path).is_file():
         raise FileNotFoundError(f'configuration {path}: no such file')
     config = Config.fromfile(path)
+    check_options(config, options or {})
     config.merge_from_dict(options or {})
-    return config
+    return check_config(config)
 
 
 def load_runner_config(path: str | Path, options: dict | None = None, work_dir: str | None = None,

@@ -1,3 +1,4 @@
+from .epoch_worker_init import epoch_worker_init
 from .image_io import BadImageError, read_image
 from .local_crops import LocalCropRegions, WithLocalCrops
 from .region_dataset import RegionDataset, region_collate
@@ -8,5 +9,5 @@ from .structures import ImageRecord, RegionSample
 __all__ = [
     'AspectRatioBatchSampler', 'BadImageError', 'Draw', 'EpochSampler', 'GridRegions', 'ImageRecord',
     'InstanceRegions', 'LocalCropRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample',
-    'RegionTextRegions', 'WithLocalCrops', 'read_image', 'region_collate'
+    'RegionTextRegions', 'WithLocalCrops', 'epoch_worker_init', 'read_image', 'region_collate'
 ]

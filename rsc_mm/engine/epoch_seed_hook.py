@@ -6,7 +6,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from rsc_mm.registry import FUNCTIONS, HOOKS
+from rsc_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
@@ -29,19 +29,3 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-
-
-@FUNCTIONS.register_module()
-def epoch_worker_init(worker_id: int) -> None:
-    """For ``worker_init_fn`` of a data loader beside `EpochSeedHook`: other random numbers in each epoch.
-
-    PyTorch seeds each worker of an epoch by a number that it draws when the epoch begins, after the hook. MMEngine's
-    own function replaces these seeds by the same ones at every start, so that with ``persistent_workers=False`` each
-    epoch repeats the flips and crops of the first.
-
-    Args:
-        worker_id: not used; PyTorch has added it to the seed.
-    """
-    seed = torch.initial_seed()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from rsc_mm.models.distillers import RefinerTrainer
 from rsc_mm.registry import HOOKS
+from rsc_mm.utils.files import replacing
 from rsc_mm.utils.refiner_checkpoint import check_tower, tower_identity
 
 
@@ -39,8 +40,6 @@ class RefinerCheckpointHook(Hook):
             checkpoint: what will be saved; changed in place.
         """
         checkpoint['meta'].update(self.tower)
-        # The smoothing windows of the log are objects that weights_only loading refuses; they start anew on a resume.
-        checkpoint['message_hub'] = {**checkpoint['message_hub'], 'log_scalars': {}}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to go on with another tower.
@@ -62,7 +61,8 @@ class RefinerCheckpointHook(Hook):
         """
         if is_main_process():
             weights = {key: value.cpu() for key, value in trainer_of(runner).state_dict().items()}
-            torch.save({'state_dict': weights, 'meta': self.tower}, Path(runner.work_dir, 'refiner.pth'))
+            with replacing(Path(runner.work_dir, 'refiner.pth')) as path:
+                torch.save({'state_dict': weights, 'meta': self.tower}, path)
 
 
 def trainer_of(runner: Runner) -> RefinerTrainer:

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from rsc_mm.registry import HOOKS
 from rsc_mm.utils.checkpoint import not_finite
-from rsc_mm.utils.whole_file import write_whole
+from rsc_mm.utils.files import replacing
 
 
 @register_backend('whole_file')
@@ -27,7 +27,8 @@ class WholeFileBackend(LocalBackend):
             obj: the bytes.
             filepath: the file.
         """
-        write_whole(filepath, lambda path: path.write_bytes(obj))
+        with replacing(filepath) as path:
+            path.write_bytes(obj)
 
 
 @HOOKS.register_module()
@@ -125,7 +126,8 @@ class SafeCheckpointHook(CheckpointHook):
                                save_param_scheduler=self.save_param_scheduler, by_epoch=self.by_epoch,
                                backend_args=self.backend_args, **self.args)
         if is_main_process():
-            write_whole(Path(runner.work_dir, 'last_checkpoint'), lambda path: path.write_text(self.last_ckpt))
+            with replacing(Path(runner.work_dir, 'last_checkpoint')) as path:
+                path.write_text(self.last_ckpt)
             kept = getattr(self, 'keep_ckpt_ids', steps)
             self._remove(self.filename_tmpl.format(old) for old in steps if old not in kept)
 

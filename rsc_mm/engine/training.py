@@ -1,6 +1,6 @@
 """One entry for training, with every check that can be made before it starts."""
 from mmengine.config import Config
-from mmengine.dist import get_dist_info
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
 from rsc_mm.utils.checkpoint import trust_checkpoint
@@ -13,9 +13,9 @@ def train(config: Config, resume: str | None = None, trust: bool = False) -> Run
     """Train a configuration.
 
     Args:
-        config: with ``work_dir`` and ``launcher``.
+        config: with ``work_dir`` and ``launcher``, see `rsc_mm.apis.load_runner_config`.
         resume: checkpoint to go on from, or 'auto' for the last one of the work directory.
-        trust: unpickle the checkpoint as it is; **code inside it runs with your rights**.
+        trust: unpickle the checkpoint as it is: **code inside it runs with your rights**.
 
     Returns:
         The runner, when training has ended.
@@ -25,16 +25,34 @@ def train(config: Config, resume: str | None = None, trust: bool = False) -> Run
         FileNotFoundError: there is no such checkpoint.
     """
     check_config(config)
-    if config.launcher == 'none' or get_dist_info()[0] == 0:
-        lock_work_dir(config.work_dir)
-    config.resume = resume is not None or config.get('resume', False)
-    if resume not in (None, 'auto'):
-        config.load_from = resume
-    elif config.resume and (resume == 'auto' or not config.get('load_from')):
-        config.load_from = checkpoint_to_resume(config.work_dir)
+    if config.launcher != 'none' and not is_distributed():  # as MMEngine's Runner would
+        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+    claim(config.work_dir)
+    if resume is not None:
+        config.load_from = checkpoint_to_resume(config.work_dir) if resume == 'auto' else resume
         config.resume = config.load_from is not None
-    if trust and config.load_from:
+    if trust and config.get('load_from'):
         trust_checkpoint(config.load_from)
     runner = Runner.from_cfg(config)
     runner.train()
     return runner
+
+
+def claim(work_dir: str) -> None:
+    """`lock_work_dir` by the first process, heard by all.
+
+    Args:
+        work_dir: of the run.
+
+    Raises:
+        ValueError: on every process, if the first was refused.
+    """
+    refusal = [None]
+    if is_main_process():
+        try:
+            lock_work_dir(work_dir)
+        except (ValueError, OSError) as error:
+            refusal = [str(error)]
+    broadcast_object_list(refusal)
+    if refusal[0]:
+        raise ValueError(refusal[0])

@@ -51,8 +51,6 @@ class WeightEnsembleHook(Hook):
         mixed = {f'backbone.{key}': value.cpu() for key, value in
                  ensemble(model.backbone, model.teacher, self.alpha).items()}
         checkpoint['state_dict'] = {**checkpoint['state_dict'], **mixed}
-        # The smoothing windows of the log are objects that weights_only loading refuses; they start anew on a resume.
-        checkpoint['message_hub'] = {**checkpoint['message_hub'], 'log_scalars': {}}
         checkpoint['meta'].update(readout=model.backbone.readout_config, alpha=self.alpha)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -39,6 +39,24 @@ def check_config(config: Config) -> Config:
     return config
 
 
+def check_options(config: Config, options: dict) -> None:
+    """Refuse overrides of a field that neither the configuration nor MMEngine has.
+
+    Args:
+        config: as it is in the file.
+        options: overrides by dotted key.
+
+    Raises:
+        ValueError: there is no such field; the message tells the nearest names.
+    """
+    known = known_fields() | config.keys()
+    for option in options:
+        key = option.partition('.')[0]
+        if key not in known:
+            raise ValueError(f'--cfg-options {option}: {config.filename} has no field {key!r}, expected one such as '
+                             f'{difflib.get_close_matches(key, known, 3, 0.4) or sorted(known)}')
+
+
 def known_fields() -> set[str]:
     """Fields of the top level that MMEngine or its hosts read."""
     return (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | OTHER_KEYS

@@ -40,7 +40,9 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
-    persistent_workers=False,  # workers that start anew repeat their random numbers when training resumes
+    # Workers that start anew in each epoch, seeded by it, so that training resumes with the same flips and crops.
+    persistent_workers=False,
+    worker_init_fn=dict(type='rsc_mm.epoch_worker_init'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(

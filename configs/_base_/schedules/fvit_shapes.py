@@ -6,3 +6,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=50, end=750),
 ]
+auto_scale_lr = None
