@@ -1,4 +1,3 @@
-from .epoch_worker_init import epoch_worker_init
 from .image_io import BadImageError, read_image
 from .local_crops import LocalCropRegions, WithLocalCrops
 from .region_dataset import RegionDataset, region_collate
@@ -9,5 +8,5 @@ from .structures import ImageRecord, RegionSample
 __all__ = [
     'AspectRatioBatchSampler', 'BadImageError', 'Draw', 'EpochSampler', 'GridRegions', 'ImageRecord',
     'InstanceRegions', 'LocalCropRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample',
-    'RegionTextRegions', 'WithLocalCrops', 'epoch_worker_init', 'read_image', 'region_collate'
+    'RegionTextRegions', 'WithLocalCrops', 'read_image', 'region_collate'
 ]

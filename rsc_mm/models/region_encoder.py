@@ -20,6 +20,9 @@ class RegionEncoder(BaseModel):
         init_cfg: for MMEngine; the tower's weights come from the backbone's own ``init_cfg``.
         unit_tokens: whether the dense map's tokens have length 1 before they are pooled; False for towers that DeCLIP
             or DenseRC trained on EVA-CLIP.
+
+    Raises:
+        ValueError: the preprocessor's patch is not the tower's.
     """
 
     def __init__(self, backbone: dict, data_preprocessor: dict | None = None, init_cfg: dict | None = None,
@@ -28,6 +31,10 @@ class RegionEncoder(BaseModel):
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.unit_tokens = unit_tokens
+        prepared = getattr(self.data_preprocessor, 'patch_size', self.backbone.patch_size)
+        if prepared != self.backbone.patch_size:
+            raise ValueError(f'model.data_preprocessor.patch_size: found {prepared}, expected '
+                             f"{self.backbone.patch_size}, the patch of the backbone's 'arch'")
 
     def forward(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None = None,
                 masks: list[torch.Tensor] | None = None, data_samples: list[BaseDataElement] | None = None,

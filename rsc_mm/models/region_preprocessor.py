@@ -119,9 +119,9 @@ class RegionPreprocessor(BaseDataPreprocessor):
         _check_choice('layout', layout, CANVASES)
         _check_choice('backend', backend, RESIZERS)
         for field, size in [('image_size', image_size)] + [('multiscale', size) for size in multiscale or ()]:
-            if size <= 0 or size % patch_size:
-                raise ValueError(f'RegionPreprocessor.{field}: found {size}, expected a multiple of the patch size '
-                                 f'{patch_size}')
+            _check_size(field, size, patch_size)
+        if crop_size is not None:
+            _check_size('crop_size', crop_size, 1)
         self.image_size = image_size
         self.crop_size = crop_size
         self.patch_size = patch_size
@@ -222,6 +222,12 @@ def _unknown(sample: Any) -> torch.Tensor:
     """The crop boxes (K, 4) whose embeddings are not cached."""
     return sample.crop_boxes[torch.from_numpy(~sample.cached_crops.known)] if 'cached_crops' in sample \
         else sample.crop_boxes
+
+
+def _check_size(field: str, size: int, step: int) -> None:
+    if not isinstance(size, int) or size <= 0 or size % step:
+        raise ValueError(f'RegionPreprocessor.{field}: found {size!r}, expected ' + (
+            'a number of pixels' if step == 1 else f'a multiple of the patch size {step}'))
 
 
 def _check_choice(field: str, value: str, choices: dict[str, Callable]) -> None:

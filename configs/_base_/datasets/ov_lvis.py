@@ -22,9 +22,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
-    # Workers that start anew in each epoch, seeded by it, so that training resumes with the same flips and crops.
-    persistent_workers=False,
-    worker_init_fn=dict(type='rsc_mm.epoch_worker_init'),
+    persistent_workers=False,  # EpochSeedHook seeds the workers of each epoch
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(

@@ -59,6 +59,7 @@ class ViTTower(BaseModule):
 
     Raises:
         ValueError: a field is out of its range, or the network's blocks are of another kind.
+        RuntimeError: in the forward pass, if the weights of ``init_cfg`` were never loaded.
     """
 
     def __init__(self, vit: nn.Module, readout: str | dict, out_indices: tuple[int, ...] | None, frozen_stages: int,
@@ -82,6 +83,8 @@ class ViTTower(BaseModule):
         self._check_fields()
         self._freeze()
         self._compile_blocks()
+        self._loaded = not init_cfg
+        vit.register_load_state_dict_post_hook(self._mark_loaded)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Feature maps for a neck: raw patch tokens after the blocks of ``out_indices``.
@@ -246,6 +249,8 @@ class ViTTower(BaseModule):
         if self.compile_options is not False:
             for block in self.vit.blocks[:-1]:
                 block.compile(**self.compile_options)
+    def _mark_loaded(self, *args: object) -> None:
+        self._loaded = True
 
     def _readout_blocks(self) -> set[int]:
         return set(range(self.depth - self.readout.num_blocks, self.depth))
@@ -281,6 +286,9 @@ class ViTTower(BaseModule):
     def _embed(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, tuple[int, int]]:
         """Prefix and patch tokens with their positions (B, P+N, C), the rotary embedding and the grid (h, w)."""
         vit = self.vit
+        if not self._loaded:
+            raise RuntimeError(f"{type(self).__name__} field 'init_cfg': {self.init_cfg['checkpoint']} was not loaded, "
+                               'the weights are random; call init_weights() after building, or load_state_dict')
         x = F.pad(x, (0, -x.shape[3] % self.patch_size, 0, -x.shape[2] % self.patch_size))
         x = vit.patch_embed(x)  # (B, h, w, C)
         grid = x.shape[1], x.shape[2]
