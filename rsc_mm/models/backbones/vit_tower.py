@@ -249,6 +249,7 @@ class ViTTower(BaseModule):
         if self.compile_options is not False:
             for block in self.vit.blocks[:-1]:
                 block.compile(**self.compile_options)
+
     def _mark_loaded(self, *args: object) -> None:
         self._loaded = True
 
