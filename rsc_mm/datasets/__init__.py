@@ -4,9 +4,10 @@ from .region_dataset import RegionDataset, region_collate
 from .region_sources import GridRegions, InstanceRegions, PanopticRegions, ProposalRegions, RegionTextRegions
 from .samplers import AspectRatioBatchSampler, Draw, EpochSampler
 from .structures import ImageRecord, RegionSample
+from .token_budget import TokenBudgetBatchSampler
 
 __all__ = [
     'AspectRatioBatchSampler', 'BadImageError', 'Draw', 'EpochSampler', 'GridRegions', 'ImageRecord',
     'InstanceRegions', 'LocalCropRegions', 'PanopticRegions', 'ProposalRegions', 'RegionDataset', 'RegionSample',
-    'RegionTextRegions', 'WithLocalCrops', 'read_image', 'region_collate'
+    'RegionTextRegions', 'TokenBudgetBatchSampler', 'WithLocalCrops', 'read_image', 'region_collate'
 ]
