@@ -1,4 +1,4 @@
-"""Whatever a user has at hand as an image, as RGB pixels."""
+"""Images of any kind (paths, PIL, arrays, tensors) as RGB tensors."""
 from collections.abc import Sequence
 from pathlib import Path
 

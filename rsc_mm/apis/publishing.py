@@ -40,7 +40,7 @@ def publish(config: Config, checkpoint: str | Path, out: str | Path, clip: str |
         config: the configuration that trained the tower.
         checkpoint: weights of any format.
         out: file or folder.
-        clip: CLIP file that lends its text tower; not for .pth.
+        clip: CLIP file whose text tower is added; not for .pth.
         overwrite: replace what is there.
         card: what the folder's model card says, see `write_folder`.
 

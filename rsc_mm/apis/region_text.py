@@ -22,7 +22,7 @@ from rsc_mm.utils.regions import expand_boxes
 
 
 class FirstProposals:
-    """Region source: the first proposals of every image, in the file's order, without chance.
+    """Region source: the first proposals of every image, in the file's order; nothing is random.
 
     Args:
         max_regions: most proposals of an image.

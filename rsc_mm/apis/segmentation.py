@@ -88,7 +88,7 @@ def _build(config: Config) -> Any:
 
 
 def _build_on_tower(config: Config, checkpoint: str | Path | None, classes: Sequence[str] | None) -> torch.nn.Module:
-    """The classes are set before the model is built, so that those of the configuration are not embedded in vain."""
+    """The classes are set before the model is built, so that those of the configuration are not embedded first."""
     fields = config.model
     if classes:
         fields.classes = list(classes)

@@ -95,9 +95,9 @@ def panoptic_to_semantic(segments: np.ndarray, ids: Sequence[int], labels: Seque
         ValueError: a pixel has an id that is not listed.
     """
     found, place = np.unique(segments, return_inverse=True)
-    strangers = np.setdiff1d(found, np.append(np.asarray(ids, np.int64), 0))
-    if len(strangers):
-        raise ValueError(f'{source}: found the segment ids {strangers[:5].tolist()}, expected those of its '
+    unknown = np.setdiff1d(found, np.append(np.asarray(ids, np.int64), 0))
+    if len(unknown):
+        raise ValueError(f'{source}: found the segment ids {unknown[:5].tolist()}, expected those of its '
                          f"'segments_info' ({len(ids)} ids) or 0")
     label_of = dict(zip(map(int, ids), map(int, labels)))
     return np.array([label_of.get(i, IGNORE) for i in found.tolist()], np.int32)[place].reshape(segments.shape)

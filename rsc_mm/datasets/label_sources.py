@@ -33,9 +33,9 @@ def coco_stuff_labels(pixels: np.ndarray, source: str) -> tuple[np.ndarray, np.n
         ValueError: a number that COCO-Stuff does not use.
     """
     table = {number - 1: label for label, number in enumerate(COCO_STUFF_IDS)}
-    strangers = np.setdiff1d(np.unique(pixels), [*table, IGNORE])
-    if len(strangers):
-        raise ValueError(f'{source}: found the numbers {strangers[:5].tolist()}, expected those of COCO-Stuff (0 to '
+    unknown = np.setdiff1d(np.unique(pixels), [*table, IGNORE])
+    if len(unknown):
+        raise ValueError(f'{source}: found the numbers {unknown[:5].tolist()}, expected those of COCO-Stuff (0 to '
                          '181 without 11, and 255); is it a file of stuffthingmaps_trainval2017?')
     lookup = np.full(IGNORE + 1, IGNORE, np.int32)
     lookup[list(table)] = list(table.values())

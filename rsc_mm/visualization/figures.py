@@ -48,7 +48,9 @@ def class_colours(count: int) -> Colormap:
 
 
 def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: int | None = None) -> None:
-    """Names of the classes in the colours of `class_colours` below the panels, and a line of text; makes room for both.
+    """Names of the classes in the colours of `class_colours` below the panels, and a line of text.
+
+    The figure grows by their height.
 
     Args:
         figure: with its panels.
@@ -59,15 +61,15 @@ def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: in
     width, height = figure.get_size_inches()
     columns = columns or max(1, int(width / (0.35 + 0.075 * max(map(len, names), default=1))))
     lines = -(-len(names) // columns)
-    room = 0.1 + 0.17 * lines + 0.2 * bool(note)  # inches
-    figure.set_size_inches(width, height + room)
-    figure.tight_layout(rect=(0, room / (height + room), 1, 1))
+    margin = 0.1 + 0.17 * lines + 0.2 * bool(note)  # inches
+    figure.set_size_inches(width, height + margin)
+    figure.tight_layout(rect=(0, margin / (height + margin), 1, 1))
     if names:
         colours = class_colours(len(names))
         figure.legend(handles=[Patch(color=colours(i), label=name) for i, name in enumerate(names)], ncol=columns,
                       loc='lower center', fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.2 * bool(note) / height))
     if note:
-        figure.text(0.5, 0.07 / (height + room), note, ha='center', fontsize=7, wrap=True)
+        figure.text(0.5, 0.07 / (height + margin), note, ha='center', fontsize=7, wrap=True)
 
 
 def show_map(axis: Axes, grid: torch.Tensor, shape: tuple[int, int], cell: float, **options: object) -> None:

@@ -7,7 +7,7 @@
   python tools/converters/publish_backbone.py CONFIG CHECKPOINT OUT --clip CLIP.pt --licence apache-2.0
                                                                         a folder for a model hub, with a model card
 
-The ending of OUT chooses the format. --clip lends the text tower, which names need: with it a .pt loads back into
+The ending of OUT chooses the format. --clip adds the text tower, which names need: with it a .pt loads back into
 CLIPSelf's and DeCLIP's code, and open_clip loads the folder. Architecture, readout, image size, normalisation and the
 text tower's architecture travel in the file. The model card is filled from the configuration and the last validation
 in the checkpoint's work directory.
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument('config', help='the configuration that trained the tower; its model.backbone is built')
     parser.add_argument('checkpoint', help='weights of any format')
     parser.add_argument('out', type=Path, help='file ending in .pth, .pt or .safetensors, or a folder')
-    parser.add_argument('--clip', help='CLIP checkpoint that lends its text tower')
+    parser.add_argument('--clip', help='CLIP checkpoint whose text tower is added')
     parser.add_argument('--licence', help="of the weights, for the folder's model card, e.g. apache-2.0")
     parser.add_argument('--overwrite', action='store_true', help='replace OUT if it is there')
     args = parser.parse_args()

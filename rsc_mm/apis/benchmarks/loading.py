@@ -68,7 +68,7 @@ def benchmark_loader(folder: str, image_size: int = 1024, crop_size: int = 224, 
     torch.set_num_threads(1)
     dataset = RegionDataset({'type': 'GridRegions'}, img_prefix=folder)
     preprocessor = RegionPreprocessor(image_size, crop_size, patch_size=1)
-    # The draw of item i is always the same, so both cut the same boxes; PIL gets them for free.
+    # The draw of item i is always the same, so both cut the same boxes; the time of drawing them is not PIL's.
     samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
     passes = {
         'tensor': lambda i: preprocessor(region_collate([dataset[i]])),

@@ -41,9 +41,9 @@ class LabelMapDataset(BaseSegDataset):
         old_classes = cls.METAINFO.get('classes')
         if not new_classes or not old_classes or list(new_classes) == list(old_classes):
             return None
-        strangers = sorted(set(new_classes) - set(old_classes))
-        if strangers:
-            raise ValueError(f"{cls.__name__}.metainfo['classes']: found {strangers[:8]}, expected names of its "
+        unknown = sorted(set(new_classes) - set(old_classes))
+        if unknown:
+            raise ValueError(f"{cls.__name__}.metainfo['classes']: found {unknown[:8]}, expected names of its "
                              f'{len(old_classes)} classes')
         label = {name: i for i, name in enumerate(new_classes)}
         return {i: label.get(name, IGNORE) for i, name in enumerate(old_classes)}

@@ -36,9 +36,9 @@ class PanopticLabelDataset(BaseSegDataset):
         self._table = load_coco(path, folders['img_path'], ('bbox', 'category_id', 'segments_info'),
                                 folders['seg_map_path'])
         names = tuple(classes or self._table.classes)
-        strangers = sorted(set(names) - set(self._table.classes))
-        if strangers:
-            raise ValueError(f"{type(self).__name__} field 'classes': found {strangers[:8]}, expected names of the "
+        unknown = sorted(set(names) - set(self._table.classes))
+        if unknown:
+            raise ValueError(f"{type(self).__name__} field 'classes': found {unknown[:8]}, expected names of the "
                              f"{len(self._table.classes)} 'categories' of {path}")
         label = {name: i for i, name in enumerate(names)}
         self._labels = [label.get(name, IGNORE) for name in self._table.classes]

@@ -92,9 +92,9 @@ def convert_catseg(official_state_dict: Weights) -> Weights:
         CheckpointError: keys are of no part of the public model, or a part is missing.
     """
     known = (CLIP_PREFIX, AGGREGATOR_PREFIX, *UPSAMPLERS)
-    strangers = [key for key in official_state_dict if not key.startswith(known)]
-    if strangers:
-        raise CheckpointError(f'{SOURCE}: unknown keys {strangers[:8]}; expected {CLIP_PREFIX}*, {AGGREGATOR_PREFIX}*, '
+    unknown = [key for key in official_state_dict if not key.startswith(known)]
+    if unknown:
+        raise CheckpointError(f'{SOURCE}: unknown keys {unknown[:8]}; expected {CLIP_PREFIX}*, {AGGREGATOR_PREFIX}*, '
                               'upsample1.* and upsample2.*. The models of the first version, with a guidance backbone, '
                               'cannot be read')
     clip = _with_fused_projections({key.removeprefix(CLIP_PREFIX): value.float()
