@@ -16,6 +16,7 @@ from rsc_mm.apis.command_line import run_tool
 from rsc_mm.models.segmentors import convert_catseg
 from rsc_mm.models.text import read_class_names
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
+from rsc_mm.utils.files import replacing
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,11 +29,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     weights = convert_catseg(unwrap(read_checkpoint(args.official)))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_name(args.out.name + '.writing')
     meta = dict(readout='value_cls', dataset_meta=dict(classes=tuple(read_class_names('coco_stuff'))))
-    torch.save(dict(state_dict=weights, meta=meta), partial)
-    partial.replace(args.out)
+    with replacing(args.out) as beside:
+        torch.save(dict(state_dict=weights, meta=meta), beside)
     print(f'wrote {len(weights)} tensors to {args.out}')
 
 

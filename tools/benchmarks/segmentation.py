@@ -1,0 +1,53 @@
+"""Time of CAT-Seg's test pass by stage and its peak memory by the number of classes at a time.
+
+  python tools/benchmarks/segmentation.py configs/catseg/catseg_vitb16_ade847.py        A-847, by chunk size
+  python tools/benchmarks/segmentation.py configs/catseg/catseg_vitb16.py \\
+      configs/catseg/catseg_vitb16_r_sc_clipself.py --classes 150 --chunk-sizes 64        two towers
+
+Random weights, made-up class names and one synthetic image. Stages: tower (with the resizing of the views), space and
+classes (the layers of aggregation), decoder, total (all, also cosines, the views' merging and the label map). The texts
+are encoded once for each vocabulary, in an untimed pass. Columns: seconds (median of the rounds), share of the total,
+ratio to the first case, and the peak of memory above the model's own, in MiB, of a process of its own. Chunk size 0
+computes all classes at once; of more than 256 classes the network sees the 256 best of each view in any case, and the
+label map all of them. mmsegmentation's own CAT-Seg project is not part of its package and so has no line.
+"""
+import argparse
+import itertools
+import time
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from rsc_mm.apis.benchmarks.segmentation import clock, measure
+from rsc_mm.apis.command_line import run_tool
+from rsc_mm.utils.tables import aligned_table, write_json
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', help='configurations of CAT-Seg')
+    parser.add_argument('--classes', nargs='+', type=int, default=[847], metavar='T', help='default: %(default)s')
+    parser.add_argument('--chunk-sizes', nargs='+', type=int, default=[0, 64, 16], help='default: %(default)s')
+    parser.add_argument('--shape', nargs=2, type=int, default=[640, 640], metavar=('H', 'W'), help='of the image')
+    parser.add_argument('--rounds', type=int, default=3, help='timed passes, after one untimed')
+    parser.add_argument('--cpu-time', action='store_true', help='processor time of this process in the place of the '
+                        "clock's: for a loaded machine, with OMP_NUM_THREADS=1 and no GPU")
+    parser.add_argument('--json', type=Path, help='also write the rows to this file')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if min(args.rounds, *args.classes, *args.shape) < 1 or min(args.chunk_sizes) < 0:
+        raise SystemExit('--rounds, --classes and --shape: expected numbers of at least 1; --chunk-sizes: at least 0')
+    MMLogger.get_instance('benchmark', log_level='ERROR')
+    choices = [(*choice, tuple(args.shape)) for choice in itertools.product(args.configs, args.classes,
+                                                                            args.chunk_sizes)]
+    rows = measure(choices, args.rounds, time.process_time if args.cpu_time else clock)
+    print(aligned_table(rows))
+    if args.json:
+        write_json(args.json, rows)
+
+
+if __name__ == '__main__':
+    run_tool(main)
