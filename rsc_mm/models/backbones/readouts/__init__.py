@@ -10,6 +10,8 @@ from .self_attention import (
     VVReadout,
 )
 from .value import ValueReadout, VanillaReadout
+from .value_cls import ValueClassReadout
 
 __all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGReadout', 'KKReadout', 'QQReadout', 'Readout',
-           'SelfAttentionReadout', 'VVReadout', 'ValueReadout', 'VanillaReadout', 'build_readout', 'readout_config']
+           'SelfAttentionReadout', 'VVReadout', 'ValueClassReadout', 'ValueReadout', 'VanillaReadout', 'build_readout',
+           'readout_config']
