@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch.utils.data import DataLoader, Subset
+from torchvision.ops import box_convert
 
 from rsc_mm.datasets import ImageRecord, RegionDataset, region_collate
 from rsc_mm.models.text import read_class_names
@@ -18,7 +19,7 @@ from rsc_mm.models.text.nouns import NounFinder, frequent_nouns
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.files import replacing
 from rsc_mm.utils.part_file import PartFile, add_batches
-from rsc_mm.utils.regions import expand_boxes
+from rsc_mm.utils.regions import corners, expand_boxes
 
 
 class FirstProposals:
@@ -41,8 +42,7 @@ class FirstProposals:
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """``boxes`` and ``crop_boxes`` (K, 4) of one image."""
         large = record.boxes[record.boxes[:, 2:].prod(axis=1) >= self.min_size ** 2][:self.max_regions]
-        corners = np.concatenate([large[:, :2], large[:, :2] + large[:, 2:]], axis=1)
-        boxes = torch.from_numpy(corners).float()
+        boxes = corners(large).float()
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape)}
 
 
@@ -93,7 +93,7 @@ class Matcher:
             cosines = cosines[:len(boxes), allowed] if allowed else cosines[:0]
         scores, best = cosines.max(dim=1)
         labels = [allowed[i] for i in best.tolist()] if allowed is not None else best.tolist()
-        xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
+        xywh = box_convert(boxes, 'xyxy', 'xywh')
         return {'id': img_id, 'shape': list(shape), 'boxes': xywh.double().round(decimals=2).tolist(),
                 'labels': labels, 'scores': scores.double().round(decimals=4).tolist()}
 

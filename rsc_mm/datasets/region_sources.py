@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rsc_mm.registry import TASK_UTILS
-from rsc_mm.utils.regions import expand_boxes
+from rsc_mm.utils.regions import corners, expand_boxes, mask_extents
 
 from .image_io import read_segments
 from .structures import ImageRecord
@@ -91,7 +91,7 @@ class ProposalRegions:
         if not len(xywh):
             boxes = torch.tensor([[0, 0, record.shape[1] / 4, record.shape[0] / 4]])
             return {'boxes': boxes, 'crop_boxes': boxes.clone()}
-        boxes = boxes_tensor(_corners(xywh))
+        boxes = corners(xywh).float()
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape)}
 
 
@@ -129,7 +129,7 @@ class RegionTextRegions:
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
         """Draws the boxes of one image: ``boxes``, ``crop_boxes`` (K, 4) and ``labels`` (K,)."""
         rows = rng.permutation(len(record.boxes))[:self.max_regions]
-        boxes = boxes_tensor(_corners(record.boxes[rows]))
+        boxes = corners(record.boxes[rows]).float()
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape),
                 'labels': torch.from_numpy(record.labels[rows])}
 
@@ -161,7 +161,7 @@ class InstanceRegions:
     def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
         """The boxes of one image: ``boxes``, ``crop_boxes`` (K, 4), ``labels`` and ``is_thing`` (K,)."""
         rows = np.flatnonzero(_area_within(record.boxes, self.min_size, self.max_size))
-        boxes = boxes_tensor(_corners(record.boxes[rows]))
+        boxes = corners(record.boxes[rows]).float()
         return {'boxes': boxes, 'crop_boxes': expand_boxes(boxes, self.crop_scale, record.shape),
                 'labels': torch.from_numpy(record.labels[rows]), 'is_thing': torch.from_numpy(record.is_thing[rows])}
 
@@ -201,7 +201,7 @@ class PanopticRegions:
         """
         masks = self._masks(record)
         is_thing = torch.from_numpy(record.is_thing)
-        boxes = torch.where(is_thing[:, None], torch.from_numpy(_corners(record.boxes)), _mask_extents(masks))
+        boxes = torch.where(is_thing[:, None], corners(record.boxes), mask_extents(masks))
         sides = boxes[:, 2:] - boxes[:, :2]
         keep = torch.from_numpy(_area_within(torch.cat([boxes[:, :2], sides], dim=1).numpy(), self.min_size,
                                              self.max_size))
@@ -239,10 +239,6 @@ def check_at_least_one(name: str, **values: float) -> None:
             raise ValueError(f'{name}.{key}: found {value}, expected at least 1')
 
 
-def _corners(xywh: np.ndarray) -> np.ndarray:
-    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-
-
 def boxes_tensor(boxes: np.ndarray) -> torch.Tensor:
     """Boxes (K, 4) as float32.
 
@@ -256,14 +252,3 @@ def _area_within(xywh: np.ndarray, min_size: float, max_size: float) -> np.ndarr
     """(K,) bool; the limits count as inside."""
     area = xywh[:, 2] * xywh[:, 3]
     return (area >= min_size**2) & (area <= max_size**2)
-
-
-def _mask_extents(masks: torch.Tensor) -> torch.Tensor:
-    """(K, 4) float64 boxes around the pixels of non-empty masks (K, H, W)."""
-    extents = []
-    for occupied in (masks.any(1), masks.any(2)):  # columns, then rows
-        size = occupied.shape[1]
-        occupied = occupied.byte()
-        extents.append((occupied.argmax(1), size - occupied.flip(1).argmax(1)))
-    (x1, x2), (y1, y2) = extents
-    return torch.stack([x1, y1, x2, y2], dim=1).double()  # (K, 4)

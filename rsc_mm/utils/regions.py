@@ -3,8 +3,9 @@
 Frames: *original* pixels of the image file; *network* pixels of the resized and padded input; *grid* cells of the
 token map, ``patch_size`` network pixels each. Boxes are (x1, y1, x2, y2); sizes are (height, width).
 """
+import numpy as np
 import torch
-from torchvision.ops import roi_align
+from torchvision.ops import box_convert, roi_align
 
 from .precision import full_precision
 
@@ -28,6 +29,36 @@ def grid_shape(shape: tuple[int, int], patch_size: int) -> tuple[int, int]:
         patch_size: network pixels of one grid cell.
     """
     return -(-shape[0] // patch_size), -(-shape[1] // patch_size)
+
+
+def corners(xywh: np.ndarray) -> torch.Tensor:
+    """Boxes of an annotation file, (x, y, width, height), as (x1, y1, x2, y2).
+
+    Args:
+        xywh: (K, 4).
+
+    Returns:
+        (K, 4) of the same type.
+    """
+    return box_convert(torch.from_numpy(xywh), 'xywh', 'xyxy')
+
+
+def mask_extents(masks: torch.Tensor) -> torch.Tensor:
+    """Boxes around the pixels of masks, in pixels of the masks: the last one lies inside.
+
+    Args:
+        masks: (K, H, W) bool, none of them empty.
+
+    Returns:
+        (K, 4) float64.
+    """
+    extents = []
+    for occupied in (masks.any(1), masks.any(2)):  # columns, then rows
+        size = occupied.shape[1]
+        occupied = occupied.byte()
+        extents.append((occupied.argmax(1), size - occupied.flip(1).argmax(1)))
+    (x1, x2), (y1, y2) = extents
+    return torch.stack([x1, y1, x2, y2], dim=1).double()  # (K, 4)
 
 
 def expand_boxes(boxes: torch.Tensor, factor: float, shape: tuple[int, int]) -> torch.Tensor:

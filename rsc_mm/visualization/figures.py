@@ -9,6 +9,8 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from rsc_mm.utils.files import replacing
+
 from .palette import class_palette
 
 
@@ -33,8 +35,8 @@ def save_figure(figure: Figure, out: Path) -> Path:
     Returns:
         The file.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=100)
+    with replacing(out) as beside:
+        figure.savefig(beside, dpi=100)
     return out
 
 

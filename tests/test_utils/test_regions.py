@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,8 +10,10 @@ from rsc_mm.utils.regions import (
     cell_centres,
     cell_side,
     centred_cells,
+    corners,
     crop_extent,
     expand_boxes,
+    mask_extents,
     pool_masks,
     pool_regions,
     region_centres,
@@ -118,3 +121,12 @@ def test_extent_of_a_crop_by_hand():
 def test_centres_of_a_region_grid_by_hand():
     x, y = region_centres(torch.tensor([[10., 20, 14, 40]]), 2)
     assert x.tolist() == [[11, 13]] and y.tolist() == [[25, 35]]
+
+
+def test_boxes_of_files_and_of_masks_by_hand():
+    assert corners(np.array([[1.5, 2, 10, 20]])).tolist() == [[1.5, 2, 11.5, 22]]
+    assert corners(np.zeros((0, 4))).shape == (0, 4)
+    masks = torch.zeros(2, 5, 7, dtype=torch.bool)
+    masks[0, 1:3, 2:6] = masks[1, 4, 6] = True
+    assert mask_extents(masks).tolist() == [[2, 1, 6, 3], [6, 4, 7, 5]]
+    assert mask_extents(masks[:0]).shape == (0, 4)
