@@ -6,17 +6,19 @@ from typing import Any
 from mmengine.config import Config
 
 
-def summarise_run(config: Config, checkpoint: str | Path) -> dict[str, Any]:
-    """Recipe, data and last validation of a training.
+def summarise_run(config: Config, checkpoint: str | Path, metrics: str | Path | None = None) -> dict[str, Any]:
+    """Recipe, data and metrics of a training.
 
     Args:
         config: its configuration.
-        checkpoint: what it saved; the log beside it gives the metrics.
+        checkpoint: what it saved.
+        metrics: metrics.json of tools/test.py; None: the last validation in the log beside the checkpoint.
 
     Returns:
         ``recipe`` and ``data`` as text, ``metrics`` by name.
     """
-    return dict(recipe=_recipe(config), data=_data(config), metrics=last_validation(Path(checkpoint).parent))
+    figures = json.loads(Path(metrics).read_text()) if metrics else last_validation(Path(checkpoint).parent)
+    return dict(recipe=_recipe(config), data=_data(config), metrics=figures)
 
 
 def last_validation(folder: Path) -> dict[str, float]:

@@ -9,8 +9,7 @@
 
 The ending of OUT chooses the format. --clip adds the text tower, which names need: with it a .pt loads back into
 CLIPSelf's and DeCLIP's code, and open_clip loads the folder. Architecture, readout, image size, normalisation and the
-text tower's architecture travel in the file. The model card is filled from the configuration and the last validation
-in the checkpoint's work directory.
+text tower's architecture travel in the file. The model card is filled from the configuration and the metrics.
 """
 from pathlib import Path
 
@@ -27,11 +26,13 @@ def main() -> None:
     parser.add_argument('checkpoint', help='weights of any format')
     parser.add_argument('out', type=Path, help='file ending in .pth, .pt or .safetensors, or a folder')
     parser.add_argument('--clip', help='CLIP checkpoint whose text tower is added')
+    parser.add_argument('--metrics', help="metrics.json of tools/test.py, for the model card; default: the last "
+                        "validation in the checkpoint's work directory")
     parser.add_argument('--licence', help="of the weights, for the folder's model card, e.g. apache-2.0")
     parser.add_argument('--overwrite', action='store_true', help='replace OUT if it is there')
     args = parser.parse_args()
     config = load_config(args.config, args.cfg_options)
-    card = {**summarise_run(config, args.checkpoint), 'licence': args.licence}
+    card = {**summarise_run(config, args.checkpoint, args.metrics), 'licence': args.licence}
     publish(config, args.checkpoint, args.out, args.clip, args.overwrite, card)
     files = [args.out] if args.out.is_file() else sorted(args.out.iterdir())
     for file in files:
