@@ -1,5 +1,6 @@
 """Image files to RGB tensors, with an error that names the file."""
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,24 @@ def read_image(path: str) -> torch.Tensor:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise BadImageError(f'{path}: found {error.strerror or error}, expected a readable image file') from None
+    return decode_image(data, path)
+
+
+def decode_image(data: np.ndarray, path: str) -> torch.Tensor:
+    """The content of an image file as RGB, see `read_image`.
+
+    Args:
+        data: the file's bytes, uint8.
+        path: how messages name it.
+
+    Returns:
+        (3, H, W) uint8, channels last in memory.
+
+    Raises:
+        BadImageError: see `read_image`.
+    """
     if data[:3].tobytes() != _JPEG_MAGIC:
-        return torch.from_numpy(_read_with_pil(path, _to_rgb)).permute(2, 0, 1)  # (3, H, W)
+        return torch.from_numpy(_read_with_pil(path, _to_rgb, BytesIO(data))).permute(2, 0, 1)  # (3, H, W)
     try:
         return decode_jpeg(torch.from_numpy(data), mode=ImageReadMode.RGB)  # (3, H, W)
     except RuntimeError as error:
@@ -64,7 +81,7 @@ def read_segments(path: str, shape: tuple[int, int]) -> torch.Tensor:
     return torch.from_numpy(colours @ np.array([1, 256, 65536], dtype=np.int32))
 
 
-def image_shape(path: str) -> tuple[int, int]:
+def image_shape(path: str | BytesIO) -> tuple[int, int]:
     """Height and width from the file's header, or (1, 1) for a file that cannot be opened (reading it will say why)."""
     try:
         with Image.open(path) as image:
@@ -101,9 +118,10 @@ def check_boxes(path: str, boxes: np.ndarray, shape: tuple[int, int]) -> None:
                             f'an area inside the image of width x height {shape[1]} x {shape[0]}')
 
 
-def _read_with_pil(path: str, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _read_with_pil(path: str, convert: Callable[[Image.Image], np.ndarray], content: BytesIO | None = None
+                   ) -> np.ndarray:
     try:
-        with Image.open(Path(path)) as image:
+        with Image.open(content or Path(path)) as image:
             return convert(image)
     except _PIL_ERRORS as error:
         reason = getattr(error, 'strerror', None) or error

@@ -43,9 +43,9 @@ def load_packed(path: str, needs: tuple[str, ...], cache_dir: str | None = None)
     """
     if not Path(path).is_file() or os.path.getsize(path) < PACK_FROM:
         return parse_coco(path, needs)
-    folder = _folder(path, cache_dir)
+    folder = cache_folder(path, cache_dir)
     packed = folder / f'{Path(path).stem}-{"-".join(needs) or "images"}.safetensors'
-    with _lock(packed):
+    with one_at_a_time(packed):
         table = _read(packed, path)
         if table is None:
             parsed = parse_coco(path, needs)
@@ -53,8 +53,16 @@ def load_packed(path: str, needs: tuple[str, ...], cache_dir: str | None = None)
     return table
 
 
-def _folder(path: str, cache_dir: str | None) -> Path:
-    """The folder of a json's packed files, made and writable."""
+def cache_folder(path: str, cache_dir: str | None) -> Path:
+    """The folder of a file's packed copy, made and writable.
+
+    Args:
+        path: the file.
+        cache_dir: the folder; default: ``.packed`` beside the file, or the user's cache.
+
+    Raises:
+        OSError: no such folder can be written.
+    """
     if cache_dir is not None:
         return _writable(Path(cache_dir))
     try:
@@ -73,8 +81,12 @@ def _writable(folder: Path) -> Path:
 
 
 @contextmanager
-def _lock(packed: Path) -> Iterator[None]:
-    """Held by one process of all machines; the operating system frees it when the holder dies."""
+def one_at_a_time(packed: Path) -> Iterator[None]:
+    """A lock that one process of all machines holds; the operating system frees it when the holder dies.
+
+    Args:
+        packed: the file that the holder may write.
+    """
     lock = FileLock(f'{packed}.lock')
     try:
         lock.acquire(timeout=0)

@@ -16,6 +16,7 @@ from .packed_annotations import load_packed
 from .region_sources import check_at_least_one
 from .region_table import RegionTable, keep_images, merge_tables
 from .samplers import Draw
+from .shards import ShardTable, load_shards, shard_names
 from .structures import RegionSample
 
 
@@ -36,7 +37,8 @@ class RegionDataset(Dataset):
     Args:
         regions: config of a region source, or the source: `GridRegions`, `ProposalRegions`, `RegionTextRegions`,
             `InstanceRegions`, `PanopticRegions`.
-        ann_file: COCO, LVIS or panoptic json below ``data_root``; None takes every image below ``img_prefix``.
+        ann_file: COCO, LVIS or panoptic json below ``data_root``; None takes every image below ``img_prefix``,
+            or if that has ``.tar`` files the images in them (`load_shards`).
         data_root: folder of the data set. A list of roots joins them, all with the same or each with its own
             ``ann_file`` and ``img_prefix`` (then lists as well); image ids become 'ROOT NUMBER/ID'.
         img_prefix: folder of the images below ``data_root``.
@@ -58,7 +60,14 @@ class RegionDataset(Dataset):
         self.redraw_every = redraw_every
         self.max_bad_images = max_bad_images
         roots = _one_per_root(data_root=data_root, ann_file=ann_file, img_prefix=img_prefix)
-        self.table = merge_tables([self._load_root(*root, seg_prefix) for root in roots])
+        tables = [self._load_root(*root, seg_prefix) for root in roots]
+        if len(tables) > 1 and any(isinstance(table, ShardTable) for table in tables):
+            raise ValueError(f'RegionDataset.data_root: found {len(tables)} roots of which one has shards, expected '
+                             'shards in a root of their own')
+        self.table = merge_tables(tables)
+        in_shards = isinstance(self.table, ShardTable)
+        self._read_image = self.table.read_image if in_shards else self._read_image_file
+        self._image_shape = self.table.image_shape if in_shards else self._image_file_shape
         if self.table.left_out:
             print_log(self.table.left_out, 'current', level=30)
         if self.regions.needs:
@@ -93,12 +102,18 @@ class RegionDataset(Dataset):
         """Height / width of every image (n,), for `AspectRatioBatchSampler`; reads headers where no json tells."""
         shapes = self.table.shapes.copy()
         for i in np.flatnonzero(shapes.min(1) <= 0):
-            shapes[i] = image_shape(self.table.img_paths[i])
+            shapes[i] = self._image_shape(i)
         return shapes[:, 0] / shapes[:, 1]
+
+    def _read_image_file(self, index: int) -> torch.Tensor:
+        return read_image(self.table.img_paths[index])
+
+    def _image_file_shape(self, index: int) -> tuple[int, int]:
+        return image_shape(self.table.img_paths[index])
 
     def _load(self, draw: Draw) -> dict[str, Any]:
         record = self.table.record(draw.index)
-        image = read_image(record.img_path)
+        image = self._read_image(draw.index)
         check_shape(record.img_path, image.shape[1:], record.shape)
         if min(record.shape) <= 0:  # the json does not say it
             check_boxes(record.img_path, record.boxes, image.shape[1:])
@@ -130,7 +145,7 @@ class RegionDataset(Dataset):
             if self.regions.needs:
                 raise ValueError(f'RegionDataset.ann_file: found None, expected a json with {list(self.regions.needs)} '
                                  f'for {type(self.regions).__name__}')
-            return list_images(image_root)
+            return load_shards(image_root, self.cache_dir) if shard_names(image_root) else list_images(image_root)
         path = str(Path(data_root, ann_file))
         segmentation_root = path.removesuffix('.json') if seg_prefix is None else str(Path(data_root, seg_prefix))
         return below(load_packed(path, self.regions.needs, self.cache_dir), image_root, segmentation_root)

@@ -1,4 +1,4 @@
-# Every image below data/cc3m, no annotation file: regions are the cells of a random grid.
+# Every image below data/cc3m, or in its tar shards (img2dataset), no annotation file: regions are cells of a grid.
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
