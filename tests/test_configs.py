@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 import rsc_mm.engine  # noqa: F401  registers the hooks and loops
-from rsc_mm.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS
+from rsc_mm.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, READOUTS, TASK_UTILS
 from tests.test_tools.common import REPOSITORY
 
 LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / 'configs').rglob('*.py')
@@ -34,7 +34,7 @@ def test_every_type_resolves_and_the_model_builds(leaf):
     config = Config.fromfile(leaf)
     if config.default_scope in HOSTS:
         return assert_types_resolve_in(config.default_scope, config)
-    registries = (DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, TASK_UTILS)
+    registries = (DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, READOUTS, TASK_UTILS)
     parts = [config.model, config.get('train_dataloader'), config.get('val_dataloader'), config.get('test_dataloader'),
              config.get('val_evaluator'), config.get('test_evaluator'), config.get('custom_hooks'),
              config.get('train_cfg'), config.get('test_cfg')]

@@ -1,0 +1,24 @@
+# DenseRC on the tiny tower of Shapes. The VFM is the frozen tower itself, read after its fourth block: no vision-only
+# model of Shapes is at hand, so that this shows the method running, not what a VFM adds.
+clip_checkpoint = 'projects/shapes_clip/shapes_clip.pt'
+arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128, ref_feat_shape=(8, 8))
+# The file names the readout 'value', with which the tower is read as it was pre-trained.
+init_cfg = dict(type='Pretrained', checkpoint=clip_checkpoint, readout='value')
+model = dict(
+    type='DenseRC',
+    backbone=dict(
+        type='EVACLIPViT', arch=arch, readout='hsg', frozen_stages=0, init_cfg=init_cfg),
+    vfm=dict(
+        type='VFMTeacher', layer=3, norm=False,
+        arch=dict(type='EVACLIPViT', arch=arch, init_cfg=init_cfg)),
+    context_loss=dict(type='ContextCorrelationLoss', loss_weight=0.025),
+    data_preprocessor=dict(type='RegionPreprocessor', image_size=128, crop_size=64, patch_size=8))
+text_encoder = dict(
+    type='CLIPTextEncoder',
+    arch=dict(embed_dim=128, context_length=32, width=64, heads=4, layers=4),
+    checkpoint=clip_checkpoint)
+val_evaluator = dict(
+    type='RegionClassificationMetric',
+    class_embeddings=dict(prompts='single', text_encoder=text_encoder))
+test_evaluator = val_evaluator
+custom_hooks = [dict(type='WeightEnsembleHook', alpha=1.0)]

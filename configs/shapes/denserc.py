@@ -1,0 +1,9 @@
+# DenseRC on proposals of Shapes (CVPR 2026); the VFM is the tower itself.
+# Command: python tools/train.py configs/shapes/denserc.py
+# Measured here: see README.md.
+_base_ = [
+    '../_base_/models/denserc_shapes.py',
+    '../_base_/datasets/shapes_proposals.py', '../_base_/datasets/shapes_panoptic_val.py',
+    '../_base_/schedules/shapes.py', '../_base_/default_runtime.py'
+]
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=2))
