@@ -1,3 +1,4 @@
+import warnings
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -140,11 +141,13 @@ def forward_schedules(runner: Runner, steps: int, epochs: int, steps_per_epoch: 
         epochs: epochs done.
         steps_per_epoch: of this run.
     """
-    for step in range(1, steps + 1):
-        at_epoch = step % steps_per_epoch == 0 and step // steps_per_epoch <= epochs
-        for scheduler in runner.param_schedulers:
-            if not scheduler.by_epoch or at_epoch:
-                scheduler.step()
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Detected call of `scheduler.step', UserWarning)  # no step of the optimizer
+        for step in range(1, steps + 1):
+            at_epoch = step % steps_per_epoch == 0 and step // steps_per_epoch <= epochs
+            for scheduler in runner.param_schedulers:
+                if not scheduler.by_epoch or at_epoch:
+                    scheduler.step()
 
 
 def _check_steps(meta: dict, found: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Work directories: one training at a time, and where it goes on."""
 import fcntl
+import os
 from pathlib import Path
-from typing import IO
 
 from mmengine.logging import print_log
 
@@ -9,7 +9,7 @@ from rsc_mm.utils.checkpoint import CheckpointError
 
 from .safe_checkpoint_hook import last_checkpoint
 
-_held: dict[Path, IO] = {}  # an open file keeps its lock until the process ends, however it ends
+_held: dict[Path, int] = {}  # an open file keeps its lock until the process ends, however it ends
 
 
 def lock_work_dir(work_dir: str | Path) -> None:
@@ -29,10 +29,11 @@ def lock_work_dir(work_dir: str | Path) -> None:
     path = (work_dir / '.lock').resolve()
     if path in _held:
         return
-    file = path.open('a')
+    file = os.open(path, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process, not of its workers
     except BlockingIOError as error:
+        os.close(file)
         raise ValueError(f'--work-dir {work_dir}: another training is running there; wait for it, or take another '
                          'folder') from error
     except OSError as error:
