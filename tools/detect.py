@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import load_checkpoint
 from PIL import Image, ImageDraw
 
+from rsc_mm.apis.command_line import add_trust
 from rsc_mm.models.detectors import FViT
 from rsc_mm.registry import MODELS
 
@@ -35,6 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override fields of the configuration')
+    add_trust(parser)
     return parser.parse_args()
 
 

@@ -15,7 +15,6 @@ from rsc_mm.apis import load_runner_config
 from rsc_mm.apis.command_line import add_trust, run_tool
 from rsc_mm.apis.evaluation import evaluate
 from rsc_mm.engine.memory import settle_memory
-from rsc_mm.utils.checkpoint import trust_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,8 +33,6 @@ def main() -> None:
     args = parse_args()
     settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-    if args.trust_checkpoint:
-        trust_checkpoint(args.checkpoint)
     metrics = evaluate(config, args.checkpoint)
     if is_main_process():
         Path(config.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=1))

@@ -26,7 +26,7 @@ def main() -> None:
     args = parse_args()
     settle_memory()
     config = load_runner_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-    train(config, args.resume, args.trust_checkpoint)
+    train(config, args.resume)
 
 
 if __name__ == '__main__':

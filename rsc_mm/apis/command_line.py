@@ -7,11 +7,13 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from rsc_mm.utils.checkpoint import trust_checkpoint
+
 PACKAGE = str(Path(__file__).parents[1])
 
 
 def tool_parser(description: str) -> argparse.ArgumentParser:
-    """A command line with the description as it stands and --cfg-options.
+    """A command line with the description as it stands, --cfg-options and --trust-checkpoint.
 
     Args:
         description: the tool's docstring.
@@ -19,6 +21,7 @@ def tool_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override fields of the configuration, e.g. data_root=/data/coco')
+    add_trust(parser)
     return parser
 
 
@@ -48,14 +51,14 @@ def positive(text: str) -> int:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Add --trust-checkpoint, for `rsc_mm.utils.checkpoint.trust_checkpoint`.
+    """Add --trust-checkpoint, which calls `rsc_mm.utils.checkpoint.trust_checkpoint`.
 
     Args:
         parser: changed in place.
     """
-    parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='read the checkpoint even if it holds objects other than tensors and plain values: CODE '
-                             'INSIDE IT THEN RUNS with your rights. For your own old files only')
+    parser.add_argument('--trust-checkpoint', action='append', type=trust_checkpoint, metavar='FILE',
+                        help='read this file even if it holds other objects than tensors and plain values: CODE INSIDE '
+                             'IT THEN RUNS with your rights. For your own old files only')
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -3,19 +3,17 @@ from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
-from rsc_mm.utils.checkpoint import trust_checkpoint
 from rsc_mm.utils.config_check import check_config
 
 from .work_dir import checkpoint_to_resume, lock_work_dir
 
 
-def train(config: Config, resume: str | None = None, trust: bool = False) -> Runner:
+def train(config: Config, resume: str | None = None) -> Runner:
     """Train a configuration.
 
     Args:
         config: with ``work_dir`` and ``launcher``, see `rsc_mm.apis.load_runner_config`.
         resume: checkpoint to go on from, or 'auto' for the last one of the work directory.
-        trust: unpickle the checkpoint as it is: **code inside it runs with your rights**.
 
     Returns:
         The runner, when training has ended.
@@ -31,8 +29,6 @@ def train(config: Config, resume: str | None = None, trust: bool = False) -> Run
     if resume is not None:
         config.load_from = checkpoint_to_resume(config.work_dir) if resume == 'auto' else resume
         config.resume = config.load_from is not None
-    if trust and config.get('load_from'):
-        trust_checkpoint(config.load_from)
     runner = Runner.from_cfg(config)
     runner.train()
     return runner

@@ -15,8 +15,9 @@ def fit_warm_up(schedulers: Any, steps: int) -> Any:
     """
     if not isinstance(schedulers, list) or not all(isinstance(entry, dict) for entry in schedulers):
         return schedulers
-    warm_up = next((entry for entry in schedulers if entry.get('type') == 'LinearLR' and not entry.get('by_epoch', True)
-                    and not entry.get('begin', 0)), {})
+    warm_ups = [entry for entry in schedulers if entry.get('type') == 'LinearLR' and not entry.get('by_epoch', True)
+                and not entry.get('begin', 0)]
+    warm_up: dict[str, Any] = warm_ups[0] if warm_ups else {}
     end, short = warm_up.get('end', 0), steps // 10
     if end <= steps and not (end == steps and any(entry.get('begin') == end for entry in schedulers)):
         return schedulers

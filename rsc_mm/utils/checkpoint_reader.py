@@ -74,23 +74,29 @@ def read_checkpoint(path: str | Path) -> dict:
                               f'{str(error).splitlines()[0] if str(error) else "no message"}); expected a whole file '
                               'written by torch.save or safetensors that holds tensors and plain values only. Other '
                               'objects can run code when they are loaded: only if the file is your own, the tools '
-                              'take --trust-checkpoint, or call rsc_mm.utils.checkpoint.trust_checkpoint') from error
+                              'take --trust-checkpoint FILE, Python rsc_mm.utils.checkpoint.trust_checkpoint'
+                              ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'checkpoint {path}: found a {type(content).__name__}, expected a dict of tensors by '
                               "name, or one with 'state_dict', 'model' or 'module'")
     return content
 
 
-def trust_checkpoint(path: str | Path) -> None:
+def trust_checkpoint(path: str | Path) -> Path:
     """Let this process unpickle one file as it is: **code inside it runs with your rights**.
 
-    For your own files of old versions that hold objects, never for files of others. Tools: ``--trust-checkpoint``.
+    For your own files of old versions that hold objects, never for files of others. Tools: ``--trust-checkpoint FILE``.
 
     Args:
         path: the file.
+
+    Returns:
+        Its whole path.
     """
+    path = Path(path).expanduser().resolve()
     print_log(f'checkpoint {path}: trusted, code inside it may run', 'current', logging.WARNING)
-    _trusted.add(Path(path).expanduser().resolve())
+    _trusted.add(path)
+    return path
 
 
 def unwrap(content: dict) -> Weights:

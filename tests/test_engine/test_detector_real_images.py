@@ -65,7 +65,7 @@ def configure(coco: Path, work_dir: Path, **fields: object) -> Config:
     torch.save(dict(zip(names, rows)), embeddings)
     config = Config.fromfile(REPOSITORY / 'configs' / 'fvit' / 'fvit_vitb16_ovcoco.py')
     config.model.backbone.arch = dict(GOLDEN_ARCH)
-    config.work_dir, config.param_scheduler = str(work_dir), None
+    config.work_dir, config.param_scheduler, config.auto_scale_lr = str(work_dir), None, None
     config.experiment_name = config.visualizer.name = f'real_{work_dir.name}'  # MMEngine keeps them by name
     config.merge_from_dict({
         'model.data_preprocessor.pad_size_divisor': SIDE, 'model.backbone.init_cfg.checkpoint': str(tower),

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from rsc_mm.apis.evaluation import evaluate
 from rsc_mm.engine import train
-from rsc_mm.utils.checkpoint import CheckpointError
+from rsc_mm.utils.checkpoint import CheckpointError, trust_checkpoint
 from tests.payload import Payload, hide_config, hide_payload
 from tests.test_engine.toy import KillAt, toy_runner
 from tests.test_tools.common import REPOSITORY, load_tool
@@ -60,15 +60,16 @@ def test_the_configuration_inside_does_not_run_on_resume(saved, tmp_path):
     assert runner.iter == 12 and not (tmp_path / 'ran').exists()
 
 
-def test_train_refuses_and_trusts_by_a_flag_only(saved, tmp_path):
+def test_train_refuses_what_is_not_trusted(saved, tmp_path):
     config = configure(TOWER, tmp_path / 'new')
     shutil.copy(hide_payload(saved, tmp_path / 'foreign.pth', tmp_path / 'ran'), tmp_path / 'mine.pth')
     with pytest.raises(CheckpointError, match='foreign.pth: cannot be read as weights'):
         train(config, str(tmp_path / 'foreign.pth'))
     assert not (tmp_path / 'ran').exists()
     config.experiment_name = 'trusted'
+    trust_checkpoint(tmp_path / 'mine.pth')
     with pytest.raises((KeyError, ValueError)):  # another model's; but it was read
-        train(config, str(tmp_path / 'mine.pth'), trust=True)
+        train(config, str(tmp_path / 'mine.pth'))
     assert (tmp_path / 'ran').exists()
 
 
@@ -83,7 +84,8 @@ def test_a_tower_is_tested_and_published_without_running_code(tmp_path, monkeypa
 
 def test_trust_of_the_tools(tmp_path, monkeypatch):
     file = hide_payload(Path('projects/shapes_clip/shapes_clip.pt'), tmp_path / 'mine.pt', tmp_path / 'ran')
-    run_main('converters/publish_backbone', monkeypatch, TOWER, file, tmp_path / 'out.pth', '--trust-checkpoint')
+    run_main('converters/publish_backbone', monkeypatch, TOWER, file, tmp_path / 'out.pth',
+             '--trust-checkpoint', file)
     assert (tmp_path / 'out.pth').is_file() and (tmp_path / 'ran').is_dir()
 
 

@@ -54,7 +54,7 @@ def test_mmengine_reads_through_us_whatever_its_build_does(tmp_path, monkeypatch
 
 def test_the_message_tells_the_way_out_and_trust_is_for_one_file(tmp_path):
     mine, other = [hide_payload(None, tmp_path / f'{name}.pth', tmp_path / name) for name in ('mine', 'other')]
-    with pytest.raises(CheckpointError, match='only if the file is your own, the tools take --trust-checkpoint'):
+    with pytest.raises(CheckpointError, match='only if the file is your own, the tools take --trust-checkpoint FILE'):
         read_checkpoint(mine)
     trust_checkpoint(mine)
     assert 'extra' in read_checkpoint(mine)
