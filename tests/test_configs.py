@@ -109,17 +109,31 @@ def test_roots_of_the_data_are_environment_variables():
         assert not [line for line in lines if default.search(line) and not line.startswith('#')], path
 
 
-@pytest.mark.parametrize('leaf', [
-    'configs/evaluation/region_classification_lvis_vitb16.py', 'projects/dropin_mmdet/atss_vitb16.py',
-    'projects/dropin_mmdet/dino_vitb16.py', 'projects/dropin_mmdet/mask_rcnn_vitb16.py'])
-def test_the_root_moves_all_data_of_a_configuration(leaf, monkeypatch):
-    if leaf.startswith('projects'):
-        pytest.importorskip('mmdet')
-    monkeypatch.setenv('COCO_ROOT', '/somewhere/coco')
+@pytest.mark.parametrize('leaf, default, library', [
+    ('configs/evaluation/region_classification_lvis_vitb16.py', 'data/coco', None),
+    ('projects/dropin_mmdet/atss_vitb16.py', 'data/coco', 'mmdet'),
+    ('projects/dropin_mmdet/dino_vitb16.py', 'data/coco', 'mmdet'),
+    ('projects/dropin_mmdet/mask_rcnn_vitb16.py', 'data/coco', 'mmdet'),
+    ('projects/dropin_mmseg/upernet_vitb16.py', 'data/ade', 'mmseg')])
+def test_the_root_moves_all_data_of_a_configuration(leaf, default, library, monkeypatch):
+    if library:
+        pytest.importorskip(library)
+    for variable in ('COCO_ROOT', 'ADE_ROOT'):
+        monkeypatch.setenv(variable, '/somewhere/else')
     config = Config.fromfile(leaf)
     parts = [config.get(f'{part}_{kind}') for part in ('train', 'val', 'test') for kind in ('dataloader', 'evaluator')]
     text = json.dumps(_plain(parts))
-    assert '/somewhere/coco' in text and 'data/coco' not in text
+    assert '/somewhere/else' in text and default not in text
+
+
+def test_a_root_has_one_default():
+    """The same variable means the same folder in every configuration."""
+    defaults = {}
+    for path in [*(REPOSITORY / 'configs').rglob('*.py'), *(REPOSITORY / path for path in PROJECT_LEAVES)]:
+        for name, default in re.findall(r'\{\{\$(\w+_ROOT):([^}]+)\}\}', path.read_text()):
+            defaults.setdefault(name, set()).add(default)
+    assert defaults['COCO_ROOT'] == {'data/coco'}
+    assert not {name: found for name, found in defaults.items() if len(found) > 1}
 
 
 def test_import_pulls_no_host_library():
@@ -130,10 +144,15 @@ def test_import_pulls_no_host_library():
 
 
 def bases_of(path: Path) -> list[Path]:
-    """The files that a config names in ``_base_``; those of another library where it is installed."""
-    values = [ast.literal_eval(node.value) for node in ast.parse(path.read_text()).body
-              if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_']
-    names = [name for value in values for name in ([value] if isinstance(value, str) else value)]
+    """The files that a config names in ``_base_``; one that it computes counts, and is not followed."""
+    names = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:
+                value = ast.unparse(node.value)
+            names += [value] if isinstance(value, str) else value
     return [_base_path(path, name) for name in names]
 
 

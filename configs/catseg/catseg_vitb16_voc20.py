@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/models/catseg_openai_vitb16.py', '../_base_/datasets/catseg_test.py',
     '../_base_/catseg_runtime.py'
 ]
-data_root = '{{$VOC_ROOT:data/VOCdevkit/VOC2012}}'
+data_root = '{{$VOC_ROOT:data/VOCdevkit}}/VOC2012'
 model = dict(decode_head=dict(vocabulary=dict(test_classes='voc20')))
 classes = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
            'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')

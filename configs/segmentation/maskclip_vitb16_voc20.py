@@ -8,7 +8,7 @@ _base_ = [
     '../_base_/models/maskclip_vitb16.py', '../_base_/datasets/segmentation_test.py',
     '../_base_/segmentation_runtime.py'
 ]
-data_root = '{{$VOC_ROOT:data/VOCdevkit/VOC2012}}'
+data_root = '{{$VOC_ROOT:data/VOCdevkit}}/VOC2012'
 classes = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
            'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')
 model = dict(classes='voc20')

@@ -8,7 +8,7 @@ _base_ = [
     '../_base_/models/maskclip_vitb16.py', '../_base_/datasets/segmentation_test.py',
     '../_base_/segmentation_runtime.py'
 ]
-data_root = '{{$VOC_ROOT:data/VOCdevkit/VOC2012}}'
+data_root = '{{$VOC_ROOT:data/VOCdevkit}}/VOC2012'
 model = dict(classes='voc21', background='background', threshold=0.4, logit_scale=80.)
 test_dataloader = dict(
     dataset=dict(

@@ -16,3 +16,7 @@ model = dict(
         out_indices=(2, 5, 8, 11),
         frozen_stages=12,
         init_cfg=dict(type='Pretrained', checkpoint='work_dirs/r_sc_clipself_vitb16.pth')))
+root = '{{$ADE_ROOT:data/ade/ADEChallengeData2016}}'
+train_dataloader = dict(dataset=dict(data_root=root))
+val_dataloader = dict(dataset=dict(data_root=root))
+test_dataloader = val_dataloader
