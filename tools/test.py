@@ -1,8 +1,10 @@
 """Evaluate a tower: python tools/test.py configs/evaluation/region_classification_vitb16.py CHECKPOINT
 or a detector:    python tools/test.py configs/fvit/fvit_vitb16_ovcoco.py CHECKPOINT
+or segmentation:  python tools/test.py configs/segmentation/maskclip_vitb16_ade20k.py CHECKPOINT
 
-For a tower CHECKPOINT is a CLIP checkpoint of any format that the README lists, or one that training saved; for a
-detector it is the whole detector. The metrics also go to metrics.json in the work directory.
+For a tower, and for off-the-shelf segmentation, CHECKPOINT is a CLIP checkpoint of any format that the README lists, or
+one that training saved; for a detector and for CAT-Seg it is the whole model. The metrics also go to metrics.json in
+the work directory.
 """
 import argparse
 import json

@@ -76,7 +76,7 @@ def test_a_slow_version_from_the_equation():
 
 
 @pytest.mark.parametrize('kind, patch, readout, window', [
-    ('EVACLIPViT', 16, 'value', None), ('EVACLIPViT', 14, 'vanilla', 40), ('CLIPViT', 14, 'value', 40)])
+    ('EVACLIPViT', 16, 'value', None), ('EVACLIPViT', 14, 'vanilla', 40), ('CLIPViT', 14, 'csa', 40)])
 def test_a_batch_of_rectangles_is_what_its_images_are_alone(kind, patch, readout, window):
     model = segmentor(kind, patch, readout, window=window)
     sizes, originals = [(50, 90), (64, 48), (50, 90)], [(77, 130), (64, 48), (25, 45)]
