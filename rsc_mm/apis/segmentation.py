@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
+from rsc_mm.engine.readout_hook import check_saved_readout
 from rsc_mm.models.text import class_queries
 from rsc_mm.utils.checkpoint import check_keys, read_checkpoint, unwrap
 
@@ -107,7 +108,9 @@ def _build_whole(config: Config, checkpoint: str | Path | None, classes: Sequenc
                          f'{config.filename} describes')
     config.model.backbone.init_cfg = None
     model = _build(config)
-    weights = unwrap(read_checkpoint(checkpoint))
+    content = read_checkpoint(checkpoint)
+    check_saved_readout(model.backbone, content, f'checkpoint {checkpoint}')
+    weights = unwrap(content)
     check_keys(weights, model.state_dict(), f'checkpoint {checkpoint}', 'the segmentor', 'the configuration')
     model.load_state_dict(weights)
     if classes:

@@ -2,6 +2,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 
 from rsc_mm.registry import HOOKS
 from rsc_mm.utils.checkpoint import CheckpointError, saved_readout
@@ -34,10 +35,24 @@ class ReadoutHook(Hook):
         Raises:
             CheckpointError: the checkpoint was saved with another readout.
         """
-        saved, expected = saved_readout(checkpoint), _tower(runner).readout_config
-        if saved not in (None, expected):
-            raise CheckpointError(f'the checkpoint was trained with readout {saved!r}, expected {expected!r}, that of '
-                                  f"the config; set 'model.backbone.readout' to {saved!r}")
+        check_saved_readout(_tower(runner), checkpoint, 'the checkpoint')
+
+
+def check_saved_readout(tower: nn.Module, checkpoint: dict, source: str) -> None:
+    """Refuse the checkpoint of a whole model that was trained on another readout.
+
+    Args:
+        tower: the model's backbone.
+        checkpoint: content of a file, with ``meta`` or without.
+        source: how the message names it.
+
+    Raises:
+        CheckpointError: the readouts differ.
+    """
+    saved, expected = saved_readout(checkpoint), tower.readout_config
+    if saved not in (None, expected):
+        raise CheckpointError(f'{source}: was trained with readout {saved!r}, expected {expected!r}, that of the '
+                              f"config; set 'model.backbone.readout' to {saved!r}")
 
 
 def _tower(runner: Runner) -> Any:

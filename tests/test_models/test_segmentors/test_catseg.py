@@ -1,13 +1,19 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
+from mmengine.config import Config  # noqa: E402
 from mmengine.optim import build_optim_wrapper  # noqa: E402
+from mmseg.apis import MMSegInferencer  # noqa: E402
 from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
+
+from rsc_mm.apis.segmentation import load_segmentor, segment  # noqa: E402
+from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
 
 from .tiny import CLASSES, TEXT, batch, build, tiny_catseg, tiny_config  # noqa: E402
 
@@ -128,6 +134,31 @@ def test_classes_change_after_training(model):
     assert model.num_classes == model.out_channels == 20
     assert predict(model, data)[0].seg_logits.data.shape == (20, 64, 64)
     assert model.train().num_classes == len(CLASSES)  # training keeps its own
+
+
+@pytest.mark.filterwarnings('ignore:Failed to add:UserWarning')  # the inferencer's visualizer has no folder
+def test_the_package_s_api_and_mmseg_s_inferencer_segment_an_image(model, tmp_path):
+    """With the weights of a whole model, other classes, and a readout that does not fit."""
+    config = Config(dict(model=tiny_config(), default_scope='mmseg', test_dataloader=dict(dataset=dict(pipeline=[
+        dict(type='LoadImageFromFile'), dict(type='Resize', scale=(999, 64), keep_ratio=True),
+        dict(type='PackSegInputs')])), visualizer=dict(type='SegLocalVisualizer')))
+    config.dump(tmp_path / 'config.py')
+    meta = dict(readout='value', dataset_meta=dict(classes=('what training knew', ), palette=[[0, 0, 0]]))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'catseg.pth')
+    image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)  # RGB
+    loaded = load_segmentor(tmp_path / 'config.py', tmp_path / 'catseg.pth', ['kite', 'sea; ocean'], 'cpu')
+    found = segment(loaded, image)
+    assert found.labels.shape == (48, 80) and loaded.classes == ('kite', 'sea')
+    loaded.set_vocabulary(CLASSES)
+    inferencer = MMSegInferencer(str(tmp_path / 'config.py'), str(tmp_path / 'catseg.pth'), device='cpu',
+                                 show_progress=False)
+    labels = inferencer(image[:, :, ::-1].copy())['predictions']
+    assert np.array_equal(labels, segment(loaded, image).labels)
+    assert inferencer.model.dataset_meta['classes'] == tuple(CLASSES)
+    meta['readout'] = 'value_cls'
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match="other.pth: was trained with readout 'value_cls', expected 'value'"):
+        load_segmentor(tmp_path / 'config.py', tmp_path / 'other.pth', None, 'cpu')
 
 
 def test_validation_may_have_other_classes():

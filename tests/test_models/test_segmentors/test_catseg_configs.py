@@ -81,5 +81,5 @@ def test_shapes_trains_and_a_checkpoint_keeps_to_its_readout(shapes_root, tmp_pa
         runner.load_checkpoint(str(tmp_path / 'iter_2.pth'), strict=True)
         saved['meta']['readout'] = 'value_cls'
         torch.save(saved, tmp_path / 'other.pth')
-        with pytest.raises(CheckpointError, match="trained with readout 'value_cls', expected 'value'"):
+        with pytest.raises(CheckpointError, match="the checkpoint: was trained with readout 'value_cls'"):
             runner.load_checkpoint(str(tmp_path / 'other.pth'))
