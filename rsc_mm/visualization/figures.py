@@ -13,6 +13,8 @@ from rsc_mm.utils.files import replacing
 
 from .palette import class_palette
 
+OTHER = '0.35'  # dark grey
+
 
 def panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
     """A figure with a grid of axes (rows, columns).
@@ -41,15 +43,17 @@ def save_figure(figure: Figure, out: Path) -> Path:
 
 
 def class_colours(count: int) -> Colormap:
-    """A colour for each of ``count`` classes or clusters; light grey where there is none (NaN).
+    """A colour for each of ``count`` classes or clusters; light grey for none (NaN), dark grey for numbers above.
 
     Args:
         count: number of colours.
     """
-    return ListedColormap(np.array(class_palette(count)).reshape(-1, 3) / 255).with_extremes(bad='0.85')  # (count, 3)
+    colours = np.array(class_palette(count)).reshape(-1, 3) / 255  # (count, 3)
+    return ListedColormap(colours).with_extremes(bad='0.85', over=OTHER)
 
 
-def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: int | None = None) -> None:
+def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: int | None = None,
+               other: str = '') -> None:
     """Names of the classes in the colours of `class_colours` below the panels, and a line of text.
 
     The figure grows by their height.
@@ -59,17 +63,20 @@ def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: in
         names: in label order; none: no legend.
         note: what must be known to read the colours.
         columns: of the legend; default: as many as fit.
+        other: what dark grey means; empty: there is none.
     """
+    entries = [*names, other] if other else [*names]
     width, height = figure.get_size_inches()
-    columns = columns or max(1, int(width / (0.35 + 0.075 * max(map(len, names), default=1))))
-    lines = -(-len(names) // columns)
+    columns = columns or max(1, int(width / (0.35 + 0.075 * max(map(len, entries), default=1))))
+    lines = -(-len(entries) // columns)
     margin = 0.1 + 0.17 * lines + 0.2 * bool(note)  # inches
     figure.set_size_inches(width, height + margin)
     figure.tight_layout(rect=(0, margin / (height + margin), 1, 1))
-    if names:
-        colours = class_colours(len(names))
-        figure.legend(handles=[Patch(color=colours(i), label=name) for i, name in enumerate(names)], ncol=columns,
-                      loc='lower center', fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.2 * bool(note) / height))
+    if entries:
+        colours = [*map(class_colours(len(names)), range(len(names))), OTHER]
+        figure.legend(handles=[Patch(color=colour, label=entry) for colour, entry in zip(colours, entries)],
+                      ncol=columns, loc='lower center', fontsize=7, frameon=False,
+                      bbox_to_anchor=(0.5, 0.2 * bool(note) / height))
     if note:
         figure.text(0.5, 0.07 / (height + margin), note, ha='center', fontsize=7, wrap=True)
 

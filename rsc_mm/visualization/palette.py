@@ -8,8 +8,9 @@ TO_CONES = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 
                      [0.0883024619, 0.2817188376, 0.6299787005]])
 TO_LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
                    [0.0259040371, 0.7827717662, -0.8086757660]])
-# Colours that stand for something else in a picture: no class (light grey), the paper, and lines.
-RESERVED = ((217, 217, 217), (255, 255, 255), (0, 0, 0))
+# Colours that stand for something else in a picture: no class (light grey), a class without a colour (dark grey), the
+# paper, and lines.
+RESERVED = ((217, 217, 217), (89, 89, 89), (255, 255, 255), (0, 0, 0))
 STEPS = 14  # of a channel
 LIGHTNESS = (0.3, 0.95)  # neither nearly black nor nearly white
 
@@ -18,7 +19,7 @@ def class_palette(count: int) -> list[list[int]]:
     """Colours as different as can be, the same on every call; the first ones do not depend on the count.
 
     Each next colour is the one farthest, in OKLab, where distance is what an eye sees, from all before it and from
-    light grey, white and black. Up to about 40 can be told apart in a legend.
+    greys, white and black. Up to about 40 can be told apart in a legend.
 
     Args:
         count: number of classes.

@@ -165,16 +165,19 @@ def test_aggregation_prints_a_row_for_each_number_of_contexts(run, tmp_path):
     assert width == 800 and height > 340  # the legend lies below the maps
 
 
-def test_picture_of_contexts_has_a_legend_of_what_it_shows(run, drawn, tmp_path):
+def test_picture_of_contexts_has_a_legend_of_the_annotated_classes(run, drawn, tmp_path):
     run('aggregate_contexts', CONFIG, CLIP, '--images', 2, '--contexts', 1, '--rows', 1, '--out',
         tmp_path / 'maps.png', *SMALL)
     figure, = drawn
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    shown = {value for axis in figure.axes[1:] for value in axis.images[0].get_array().compressed().tolist()}
-    assert shown == set(range(len(names))) and set(names) < set(CLASS_NAMES)
-    colours = [patch.get_facecolor() for patch in figure.legends[0].get_patches()]
-    for axis in figure.axes[1:]:
-        assert [axis.images[0].cmap(i) for i in range(len(names))] == colours
+    *names, last = (text.get_text() for text in figure.legends[0].get_texts())
+    *colours, grey = (patch.get_facecolor() for patch in figure.legends[0].get_patches())
+    maps = [axis.images[0] for axis in figure.axes[1:]]
+    assert set(names) < set(CLASS_NAMES) and last == 'any other class'
+    assert set(maps[0].get_array().compressed().tolist()) == set(range(len(names)))
+    for picture in maps:
+        assert [picture.cmap(picture.norm(i)) for i in range(len(names))] == colours
+        assert picture.cmap(picture.norm(len(names) + 1)) == grey
+        assert set(picture.get_array().compressed().tolist()) <= {*range(len(names)), len(names) + 1}
 
 
 def test_affinity_maps_of_two_checkpoints(run, image, refiner_checkpoint, tmp_path):

@@ -67,28 +67,31 @@ def main() -> None:
 
 
 def draw(images: list[torch.Tensor], columns: dict[str, torch.Tensor], names: Sequence[str], out: Path) -> None:
-    """Targets, their annotation and the class of each token's cluster for each N, with a legend of the classes shown.
+    """Targets, their annotation and the class of each token's cluster for each N.
+
+    The classes that the annotation shows have colours, which the legend names; the many others are dark grey.
 
     Args:
         images: R targets (3, H, H).
-        columns: for each title the classes (R, g, g), -1 for none.
+        columns: for each title the classes (R, g, g), -1 for none; the annotation first.
         names: of all T classes.
         out: file.
     """
-    present = torch.cat([maps.flatten() for maps in columns.values()]).unique()
-    present = present[present >= 0]
+    present = [label for label in next(iter(columns.values())).unique().tolist() if label >= 0]
+    number = torch.full((len(names), ), len(present) + 1.).index_copy(0, torch.tensor(present, dtype=torch.long),
+                                                                      torch.arange(float(len(present))))
     colours = class_colours(len(present))
     figure, axes = panels(len(images), 1 + len(columns), (1.6, 1.7))
     for i, (row, image) in enumerate(zip(axes, images)):
         row[0].imshow(image.permute(1, 2, 0).numpy())
         for axis, (title, maps) in zip(row[1:], columns.items()):
-            place = torch.searchsorted(present, maps[i]).double().where(maps[i] >= 0, torch.nan)  # (g, g)
-            axis.imshow(place.numpy(), cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, interpolation='nearest')
+            shown = number[maps[i]].where(maps[i] >= 0, torch.nan)  # (g, g)
+            axis.imshow(shown.numpy(), cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, interpolation='nearest')
             axis.set_title(title if i == 0 else '', fontsize=9)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    add_legend(figure, [names[label] for label in present.tolist()], 'Light grey: no class. Colours mean the same '
-               'everywhere in the picture.')
+    add_legend(figure, [names[label] for label in present], 'Light grey: no class. Colours mean the same everywhere in '
+               'the picture.', other='any other class')
     print(f'wrote {save_figure(figure, out)}')
 
 
