@@ -18,6 +18,8 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from safetensors import safe_open
 
+from .torchscript_reader import read_torchscript
+
 Weights = dict[str, torch.Tensor]
 
 _trusted: set[Path] = set()  # what the user named with --trust-checkpoint
@@ -174,7 +176,7 @@ def _read_weights_only(path: Path) -> Any:
     except RuntimeError as error:
         if 'TorchScript' not in str(error):
             raise
-        return torch.jit.load(path, map_location='cpu').state_dict()  # OpenAI's archives; no Python in them
+        return read_torchscript(path)  # OpenAI's archives
 
 
 def _unpickle(path: Path) -> Any:
