@@ -44,7 +44,7 @@ def test_backbone_and_colours_are_all_that_changes():
     ours = Config.fromfile(CONFIG).to_dict()
     changed = {key for key in stock['model'] | ours['model'] if stock['model'].get(key) != ours['model'].get(key)}
     assert changed == {'backbone', 'data_preprocessor', 'pretrained'}
-    assert {key for key in stock | ours if stock.get(key) != ours.get(key)} == {'model', 'custom_imports'}
+    assert {key for key in stock | ours if stock.get(key) != ours.get(key)} == {'model', 'custom_imports', 'root'}
 
 
 def test_the_page_and_the_header_name_the_configuration():
