@@ -14,7 +14,7 @@ from .annotations import below, list_images
 from .image_io import BadImageError, check_boxes, check_shape, image_shape, read_image
 from .packed_annotations import load_packed
 from .region_sources import check_at_least_one
-from .region_table import RegionTable, keep_images, merge_tables
+from .region_table import keep_images, merge_tables
 from .samplers import Draw
 from .shards import ShardTable, load_shards, shard_names
 from .structures import RegionSample
@@ -65,9 +65,9 @@ class RegionDataset(Dataset):
             raise ValueError(f'RegionDataset.data_root: found {len(tables)} roots of which one has shards, expected '
                              'shards in a root of their own')
         self.table = merge_tables(tables)
-        in_shards = isinstance(self.table, ShardTable)
-        self._read_image = self.table.read_image if in_shards else self._read_image_file
-        self._image_shape = self.table.image_shape if in_shards else self._image_file_shape
+        self._read_image, self._image_shape = self._read_image_file, self._image_file_shape
+        if isinstance(self.table, ShardTable):
+            self._read_image, self._image_shape = self.table.read_image, self.table.image_shape
         if self.table.left_out:
             print_log(self.table.left_out, 'current', level=30)
         if self.regions.needs:
@@ -139,7 +139,8 @@ class RegionDataset(Dataset):
             return str(error)
         return f'{self.table.img_paths[index]}: could not be read before, can be read now'
 
-    def _load_root(self, data_root: str, ann_file: str | None, img_prefix: str, seg_prefix: str | None) -> RegionTable:
+    def _load_root(self, data_root: str, ann_file: str | None, img_prefix: str, seg_prefix: str | None) -> Any:
+        """The `RegionTable` of a root, or the `ShardTable` of its shards."""
         image_root = str(Path(data_root, img_prefix))
         if ann_file is None:
             if self.regions.needs:

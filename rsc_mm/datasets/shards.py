@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class PackedStrings(Sequence):
     def __len__(self) -> int:
         return len(self.first) - 1
 
-    def __getitem__(self, index: int) -> str:
+    def __getitem__(self, index: Any) -> Any:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.content[self.first[index]:self.first[index + 1]].tobytes().decode()
@@ -57,7 +58,8 @@ class ShardTable:
     classes: tuple[str, ...] = ()
     is_thing = np.zeros(0, bool)
 
-    def __init__(self, root: str, shards: list[str], members: np.ndarray, names: Sequence[str], left_out: str) -> None:
+    def __init__(self, root: str, shards: list[str], members: np.ndarray, names: 'PackedStrings',
+                 left_out: str) -> None:
         self.root, self.shards, self.members, self.names, self.left_out = root, shards, members, names, left_out
         self.shapes = np.broadcast_to(np.int64(-1), (len(members), 2))
         self.img_ids = self.img_paths = _Paths(self)
@@ -113,7 +115,7 @@ class _Paths(Sequence):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, index: int) -> str:
+    def __getitem__(self, index: Any) -> Any:
         return str(Path(self.table.root, self.table.shards[self.table.members[index, 0]], self.table.names[index]))
 
 
@@ -158,14 +160,16 @@ def _stamp(root: str, shards: list[str]) -> str:
 
 
 def _scan_all(root: str, shards: list[str]) -> ShardTable:
-    members, lengths, content, damaged = [], [], bytearray(), []
+    members: list[tuple[int, int, int]] = []
+    lengths: list[int] = []
+    content, damaged = bytearray(), []
     for number, shard in enumerate(shards):
         found, reason = _scan(Path(root, shard))
         damaged += [f'{shard} ({reason}; {len(found)} images before that)'] if reason else []
         members += [(number, place, size) for _, place, size in found]
-        names = [name.encode() for name, *_ in found]
-        lengths += map(len, names)
-        content += b''.join(names)
+        encoded = [name.encode() for name, *_ in found]
+        lengths += map(len, encoded)
+        content += b''.join(encoded)
         if number % 100 == 99:
             print_log(f'{root}: read the members of {number + 1} of {len(shards)} shards', 'current')
     if not members:
@@ -186,7 +190,7 @@ def _scan(path: Path) -> tuple[list[tuple[str, int, int]], str]:
                     if member.offset_data + member.size > end:
                         raise tarfile.ReadError('unexpected end of data')
                     found.append((member.name, member.offset_data, member.size))
-                tar.members = []  # it would keep all of them
+                tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
     except (tarfile.TarError, OSError) as error:
         return found, str(error)
     return found, ''

@@ -1,6 +1,7 @@
 """Figures of maps by matplotlib; nothing here opens a window or changes matplotlib's settings."""
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,9 +75,10 @@ def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: in
     figure.tight_layout(rect=(0, margin / (height + margin), 1, 1))
     if entries:
         colours = [*map(class_colours(len(names)), range(len(names))), OTHER]
-        figure.legend(handles=[Patch(color=colour, label=entry) for colour, entry in zip(colours, entries)],
-                      ncol=columns, loc='lower center', fontsize=7, frameon=False,
-                      bbox_to_anchor=(0.5, 0.2 * bool(note) / height))
+        patches = [Patch(color=colour, label=entry) for colour, entry in zip(colours, entries)]
+        above: Any = (0.5, 0.2 * bool(note) / height)
+        figure.legend(handles=patches, ncols=columns, loc='lower center', fontsize=7, frameon=False,
+                      bbox_to_anchor=above)
     if note:
         figure.text(0.5, 0.07 / (height + margin), note, ha='center', fontsize=7, wrap=True)
 
