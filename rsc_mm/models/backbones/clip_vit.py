@@ -30,10 +30,12 @@ class CLIPViT(ViTTower):
         with_cp: activation checkpointing.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
         compile: ``torch.compile`` per block, see `ViTTower`.
+        windows: window attention of dense maps, see `ViTTower`.
     """
 
     def __init__(self, arch: str | dict = 'vit_base_patch16_clip_quickgelu_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
-                 init_cfg: dict | None = None, compile: bool | dict = False) -> None:
+                 init_cfg: dict | None = None, compile: bool | dict = False,
+                 windows: int = 1) -> None:
         vit = build_clip_vit(VisionTransformer, arch, OPENAI_CLIP)
-        super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg, compile)
+        super().__init__(vit, readout, out_indices, frozen_stages, with_cp, init_cfg, compile, windows)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from mmengine.model import BaseModule
@@ -11,6 +12,7 @@ from rsc_mm.utils.checkpoint import load_clip_checkpoint
 from .blocks import class_token, run_block, split_qkv
 from .position import resize_bicubic
 from .readouts import DenseTokens, build_readout, readout_config
+from .windows import run_in_windows, window_tokens
 
 
 class ViTTower(BaseModule):
@@ -47,6 +49,9 @@ class ViTTower(BaseModule):
             ``readout=OTHER`` weights that were saved with that readout are taken as a start.
         compile: ``torch.compile`` for every block but the last, of which readouts run parts; a dict holds arguments of
             ``torch.compile``, such as ``dict(mode='max-autotune')``.
+        windows: windows along a side of the image within which the attention of dense maps stays (CLIPSelf, table 7:
+            4); the class token is replicated into every window, and averaged after each block. 1: global attention.
+            Image embeddings always come from global attention, as the pre-training had it.
 
     Attributes:
         depth: number of blocks.
@@ -63,7 +68,7 @@ class ViTTower(BaseModule):
     """
 
     def __init__(self, vit: nn.Module, readout: str | dict, out_indices: tuple[int, ...] | None, frozen_stages: int,
-                 with_cp: bool, init_cfg: dict | None, compile: bool | dict = False) -> None:
+                 with_cp: bool, init_cfg: dict | None, compile: bool | dict = False, windows: int = 1) -> None:
         super().__init__(init_cfg)
         self.vit = vit
         self.compile_options = {} if compile is True else compile
@@ -75,6 +80,7 @@ class ViTTower(BaseModule):
         self.out_indices = tuple(out_indices or (self.depth - 1, ))
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
+        self.windows = windows
         self.patch_size: int = vit.patch_embed.patch_size[0]
         self.image_size: int = vit.patch_embed.img_size[0]
         self.num_prefix_tokens: int = vit.num_prefix_tokens
@@ -113,7 +119,8 @@ class ViTTower(BaseModule):
             return tuple(m[:0] for m in self.intermediates(self._one_patch(x), indices))
         plain = [i for i in indices if i < self.depth - 1]
         read = indices[-1] == self.depth - 1
-        tokens, rope, grid = self._tokens(x, {i + 1 for i in plain} | (self._readout_blocks() if read else set()))
+        stops = {i + 1 for i in plain} | (self._readout_blocks() if read else set())
+        tokens, rope, grid = self._tokens(x, stops, self.windows)
         maps = [self._map(tokens[i + 1][:, self.num_prefix_tokens:], grid) for i in plain]
         if read:
             maps.append(self._map(self._read(tokens, rope).content, grid))
@@ -159,7 +166,7 @@ class ViTTower(BaseModule):
         """
         if not len(x):
             return tuple(m[:0] for m in self.encode_content_and_context(self._one_patch(x)))
-        tokens, rope, grid = self._tokens(x, self._readout_blocks())
+        tokens, rope, grid = self._tokens(x, self._readout_blocks(), self.windows)
         read = self._read(tokens, rope)
         content = self.project(self._map(read.content, grid), normalize=False)
         return content, content if read.context is None else self._map(read.context, grid)
@@ -256,13 +263,16 @@ class ViTTower(BaseModule):
     def _readout_blocks(self) -> set[int]:
         return set(range(self.depth - self.readout.num_blocks, self.depth))
 
-    def _tokens(self, x: torch.Tensor, stops: set[int]) -> tuple[dict[int, torch.Tensor], torch.Tensor | None,
-                                                                 tuple[int, int]]:
+    def _tokens(self, x: torch.Tensor, stops: set[int], windows: int = 1) -> tuple[
+            dict[int, torch.Tensor], torch.Tensor | None, tuple[int, int]]:
         """Tokens (B, P+N, C) before the blocks ``stops``, the rotary embedding and the grid (h, w)."""
         tokens, rope, grid = self._embed(x)
-        kept = {}
+        kept, run = {}, run_block
+        if windows > 1:
+            run = partial(run_in_windows, groups=window_tokens(grid, windows, tokens.device),
+                          num_prefix_tokens=self.num_prefix_tokens)
         for i in range(max(stops) + 1):
-            tokens = self._run(run_block, i - 1, tokens, rope) if i else tokens
+            tokens = self._run(run, i - 1, tokens, rope) if i else tokens
             if i in stops:
                 kept[i] = tokens
         return kept, rope, grid
@@ -339,6 +349,8 @@ class ViTTower(BaseModule):
         if not -1 <= self.frozen_stages <= self.depth:
             raise ValueError(f"{name} field 'frozen_stages': found {self.frozen_stages}, expected -1 to {self.depth} "
                              '(the depth: frozen as a whole)')
+        if self.windows < 1:
+            raise ValueError(f"{name} field 'windows': found {self.windows}, expected at least 1 (global attention)")
         indices = list(self.out_indices)
         if indices != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] < self.depth:
             raise ValueError(f"{name} field 'out_indices': found {self.out_indices}, expected ascending block numbers "
