@@ -1,18 +1,17 @@
 """Read a detector that the public F-ViT code (CLIPSelf, DeCLIP) released, written with mmdet 2.x.
 
   python tools/converters/convert_fvit_checkpoint.py REFERENCE.pth OUT.pth --classes ov_coco
-  python tools/test.py configs/fvit/fvit_vitb16_ovcoco_clipself_proposals.py OUT.pth \\
-      --cfg-options model.roi_head.bbox_head.class_embeddings=OUT.embeddings.safetensors
+  python tools/test.py configs/fvit/fvit_vitb16_ovcoco_clipself_proposals.py OUT.pth
 
-OUT.pth holds the weights in this package's keys; OUT.embeddings.safetensors the class embeddings that were trained
-with, in the order of --classes and 'background'. The key table:
+OUT.pth holds the weights in this package's keys, and the class embeddings that were trained with under their names;
+OUT.embeddings.safetensors the latter alone, in the order of --classes and 'background'. The key table:
 
   backbone.visual.*                           backbone.vit.* (EVA-CLIP's names to timm's)
   backbone.interpolate1.{0,1,3}.*             neck.up4.{0,1,3}.*
   backbone.interpolate2.0.*                   neck.up2.*
   neck.{lateral,fpn}_convs.*                  neck.fpn.{lateral,fpn}_convs.*
   roi_head.bbox_head.detect_temperature       roi_head.bbox_head.fc_cls.temperature
-  roi_head.bbox_head.all_embeddings (D, T+1)  OUT.embeddings.safetensors (T+1, D)
+  roi_head.bbox_head.all_embeddings (D, T+1)  roi_head.bbox_head.fc_cls.embeddings (T+1, D)
   roi_head.bbox_head.fc_cls.*                 dropped, never used
   rpn_head.*, roi_head.*                      the same
 """
@@ -23,8 +22,11 @@ import torch
 
 from rsc_mm.apis.command_line import run_tool
 from rsc_mm.models.detectors import convert_reference_fvit
+from rsc_mm.models.heads import pack_vocabulary
 from rsc_mm.models.text import read_class_names, write_embeddings
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
+
+CLASSIFIER = 'roi_head.bbox_head.fc_cls'
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,10 +45,12 @@ def main() -> None:
     if len(embeddings) != len(classes) + 1:
         raise SystemExit(f'--classes {args.classes}: found {len(classes)} classes, expected {len(embeddings) - 1}, as '
                          f'the class embeddings of {args.reference} (the last is the background)')
+    names = [*classes, 'background']
+    weights.update({f'{CLASSIFIER}.embeddings': embeddings, f'{CLASSIFIER}.vocabulary': pack_vocabulary(names)})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights, 'meta': {'dataset_meta': {'classes': tuple(classes)}}}, args.out)
     beside = args.out.with_suffix('.embeddings.safetensors')
-    write_embeddings(beside, [*classes, 'background'], embeddings)
+    write_embeddings(beside, names, embeddings)
     print(f'wrote {len(weights)} tensors to {args.out} and {len(embeddings)} class embeddings to {beside}')
 
 

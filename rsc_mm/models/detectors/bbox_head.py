@@ -4,6 +4,7 @@ from pathlib import Path
 import torch
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from mmdet.structures.bbox import scale_boxes
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 
 from rsc_mm.models.heads import fuse_scores
@@ -15,6 +16,7 @@ from rsc_mm.models.text import (
     read_base_classes,
     read_class_names,
 )
+from rsc_mm.models.text.class_embeddings import spec_aliases, spec_source
 from rsc_mm.registry import MODELS
 
 from .shared_box_nms import shared_box_nms
@@ -30,6 +32,9 @@ class FViTBBoxHead(ConvFCBBoxHead):
     with x the head's feature, v CLIP's dense feature of the same box, E the embeddings of T classes and of the word
     'background', :math:`\gamma = \alpha` for base classes and background, :math:`\beta` for novel ones. Training
     leaves novel classes out, see `MaskedCrossEntropyLoss`. Boxes are regressed without regard to the class.
+
+    Embeddings are made when weights are initialised or at the first use, and saved with the weights: a detector that
+    reads a checkpoint needs the text tower only for names that the checkpoint does not hold, or for other templates.
 
     Args:
         classes: all T classes in label order, as `read_class_names` takes them: list, vocabulary or json file.
@@ -58,8 +63,16 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.beta = beta
         self.base_classes = frozenset(read_base_classes(base_classes))
         self.class_embeddings = class_embeddings
+        self.aliases: dict[str, str] = {}
         self.register_buffer('is_base', torch.zeros(number + 1, dtype=torch.bool), persistent=False)
-        self.set_vocabulary(classes)
+        self._name_classes(classes)
+        if isinstance(class_embeddings, torch.Tensor):  # all others need files, which a checkpoint may make needless
+            self.embed_classes()
+
+    def init_weights(self) -> None:
+        """Random weights of the layers, and the class embeddings."""
+        super().init_weights()
+        self.embed_classes()
 
     def set_vocabulary(self, classes: str | Path | Sequence[str],
                        class_embeddings: torch.Tensor | str | dict | None = None) -> None:
@@ -68,21 +81,77 @@ class FViTBBoxHead(ConvFCBBoxHead):
         Args:
             classes: T classes in label order, as `read_class_names` takes them.
             class_embeddings: as in the constructor; a tensor or .npy has a row for each class and the background last.
-                None: what the head was built with, which must then be a dict with a text tower or a file with names.
+                None: what the head was built with, which must then be a dict with a text tower or a file with names,
+                unless all names are in the checkpoint that was loaded.
 
         Raises:
             ValueError: embeddings and classes do not fit, or a class is named twice.
+            FileNotFoundError: names are not in the loaded checkpoint, and there is no file with their embeddings or the
+                text tower.
         """
+        self.class_embeddings = self.class_embeddings if class_embeddings is None else class_embeddings
+        self._name_classes(classes)
+        self.embed_classes()
+
+    def embed_classes(self) -> None:
+        """Make or read the embeddings of the classes, if they have none yet; errors as `set_vocabulary`."""
+        if self.fc_cls.has_embeddings:
+            return
+        names, spec, source = [*self.classes, BACKGROUND], self.class_embeddings, None
+        words = names
+        if isinstance(spec, dict):
+            aliases, source = spec_aliases(spec, self.aliases), spec_source(spec)
+            words = [aliases.get(name, name) for name in names]
+        rows = self._saved_rows(words, source)
+        new = [name for name, word in zip(names, words) if word not in rows]
+        if new:
+            rows.update(zip([word for word in words if word not in rows], self._load_rows(new)))
+        self.fc_cls.set_embeddings(torch.stack([rows[word] for word in words]), names, words, source)
+
+    def _saved_rows(self, words: list[str], source: list | None) -> dict[str, torch.Tensor]:
+        """Rows of the loaded checkpoint, by word, where they are what the head's own spec asks for."""
+        spec, saved = self.class_embeddings, self.fc_cls.saved
+        if isinstance(spec, torch.Tensor) or not saved:
+            return {}
+        if not isinstance(spec, dict):  # a file: read where it is
+            return {} if Path(spec).is_file() else {word: saved[word] for word in words if word in saved}
+        if self.fc_cls.saved_source not in (None, source):
+            print_log("class embeddings: made anew, since the field 'class_embeddings' has another text tower or other "
+                      'prompts than those saved with the detector', 'current')
+            return {}
+        return {word: saved[word] for word in words if word in saved}
+
+    def _load_rows(self, names: list[str]) -> torch.Tensor:
+        try:
+            return load_class_embeddings(self.class_embeddings, names, self.aliases)
+        except FileNotFoundError as error:
+            some = f'{names[:5]}' + (f' and {len(names) - 5} more' if len(names) > 5 else '')
+            raise FileNotFoundError(f"{error}. The detector's field 'roi_head.bbox_head.class_embeddings' needs it for "
+                                    f'the names {some}, which are not saved with the detector') from error
+
+    def _name_classes(self, classes: str | Path | Sequence[str]) -> None:
         aliases, classes = read_aliases(classes), read_class_names(classes)
         twice = sorted({name for name in classes if classes.count(name) > 1})
         if twice:
             raise ValueError(f"box head field 'classes': found {twice} twice, expected every name once")
-        self.class_embeddings = self.class_embeddings if class_embeddings is None else class_embeddings
-        self.fc_cls.set_embeddings(load_class_embeddings(self.class_embeddings, [*classes, BACKGROUND], aliases))
+        self.fc_cls.clear(len(classes) + 1)
+        self.aliases = aliases
         self.classes = tuple(classes)
         self.num_classes = len(classes)
         is_base = [name in self.base_classes for name in classes] + [True]
         self.is_base = torch.tensor(is_base, device=self.is_base.device)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and deltas of boxes, see mmdet's `ConvFCBBoxHead`.
+
+        Args:
+            x: features of K boxes (K, C, size, size).
+
+        Returns:
+            (K, T+1) and (K, 4).
+        """
+        self.embed_classes()
+        return super().forward(x)
 
     def loss(self, cls_score: torch.Tensor, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:
         """mmdet's losses of classes and boxes, with novel classes masked.

@@ -84,6 +84,28 @@ def load_class_embeddings(spec: torch.Tensor | str | Path | dict, names: Sequenc
     return _select(found, embeddings, list(names), source) if names else embeddings
 
 
+def spec_aliases(spec: dict, aliases: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What prompts read in the place of names by a spec of `load_class_embeddings`.
+
+    Args:
+        spec: a dict with a text tower; its field ``aliases`` wins, those of its field ``names`` stand behind.
+        aliases: those of the names in question.
+    """
+    if 'aliases' in spec:
+        return read_aliases(spec['aliases'])
+    return {**read_aliases(spec.get('names')), **(aliases or {})}
+
+
+def spec_source(spec: dict) -> list:
+    """What the embeddings of a spec of `load_class_embeddings` depend on beside words and weights, of plain values.
+
+    Args:
+        spec: a dict with a text tower.
+    """
+    source = [spec['text_encoder']['arch'], prompt_templates(spec.get('prompts', 'vild')), spec.get('synonyms')]
+    return json.loads(json.dumps(source))
+
+
 def _from_config(spec: dict, names: Sequence[str] | None,
                  aliases: Mapping[str, str] | None) -> tuple[list[str], torch.Tensor]:
     unknown = sorted(set(spec) - set(CONFIG_KEYS))
@@ -91,8 +113,7 @@ def _from_config(spec: dict, names: Sequence[str] | None,
         raise ValueError(f"config 'class_embeddings': found the fields {sorted(spec)} (unknown: {unknown}), expected "
                          f"'text_encoder', 'names' and any of {CONFIG_KEYS[2:]}")
     found = read_class_names(spec.get('names', names))
-    aliases = read_aliases(spec['aliases']) if 'aliases' in spec else {**read_aliases(spec.get('names')),
-                                                                       **(aliases or {})}
+    aliases = spec_aliases(spec, aliases)
     encoder = MODELS.build({'type': 'CLIPTextEncoder', **spec['text_encoder'], '_scope_': 'rsc_mm'}).to(get_device())
     return found, class_embeddings(found, encoder, spec.get('prompts', 'vild'), spec.get('cache_dir', DEFAULT_CACHE),
                                    spec.get('synonyms'), aliases)

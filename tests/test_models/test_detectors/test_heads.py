@@ -86,7 +86,7 @@ def test_text_classifier_is_a_cosine_and_survives_zero_features():
     assert (logits == 0).all() and zero.grad.isfinite().all()
     with torch.autocast('cpu', torch.bfloat16):
         assert torch.equal(classifier(x), classifier(x.float())) and classifier(x.bfloat16()).dtype == torch.float32
-    assert list(classifier.state_dict()) == ['temperature']
+    assert list(classifier.state_dict()) == ['temperature', 'embeddings', 'vocabulary']
     with pytest.raises(ValueError, match="found 8 channels, expected 24, the head's field 'fc_out_channels'"):
         classifier.set_embeddings(torch.randn(5, 8))
 
@@ -94,7 +94,7 @@ def test_text_classifier_is_a_cosine_and_survives_zero_features():
 def test_fixed_temperature_wins_over_the_loaded_one():
     classifier = TextClassifier(24, 5, fixed_temperature=2.)
     classifier.set_embeddings(embeddings())
-    classifier.load_state_dict({'temperature': torch.tensor(80.)})
+    classifier.load_state_dict({'temperature': torch.tensor(80.)})  # as old files are, without embeddings
     x = torch.randn(3, 24)
     assert torch.allclose(classifier(x), 2 * classifier.cosine(x))
     assert not classifier.temperature.requires_grad
