@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.device import get_device
 from mmengine.registry import DefaultScope
-from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -20,6 +18,7 @@ from rsc_mm.datasets.region_table import RegionTable
 from rsc_mm.utils.part_file import PartFile, add_batches
 
 from .config import load_config
+from .detection import build_detector
 
 
 class ImageFiles(Dataset):
@@ -59,27 +58,6 @@ def detector_config(path: str, options: dict | None = None) -> Config:
                          'configs/proposals/rpn_r50_ovcoco_base.py')
     config.model.backbone.init_cfg = None
     return config
-
-
-def load_detector(config: Config, checkpoint: str) -> nn.Module:
-    """The detector with its weights on this machine's device, in eval mode.
-
-    Args:
-        config: of mmdet.
-        checkpoint: every weight of the model; loaded strictly.
-
-    Raises:
-        ValueError: the weights do not fit.
-    """
-    from mmdet.registry import MODELS
-    from mmengine.model import revert_sync_batchnorm
-    model = revert_sync_batchnorm(MODELS.build(config.model))
-    try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f'{checkpoint}: found weights that do not fit, expected those of {config.filename}: '
-                         f'{str(error)[:1000]}') from error
-    return model.to(get_device()).eval()
 
 
 def build_pipeline(config: Config) -> Compose:
@@ -196,4 +174,4 @@ def generate_proposals(config: Config, checkpoint: str, table: RegionTable, part
     """
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmdet')):
         images = ImageFiles(table, build_pipeline(config))
-        propose_all(load_detector(config, checkpoint), images, part, limits, batch_size, workers)
+        propose_all(build_detector(config, checkpoint), images, part, limits, batch_size, workers)

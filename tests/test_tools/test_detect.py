@@ -3,6 +3,7 @@ import json
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer
@@ -14,10 +15,11 @@ from pycocotools.coco import COCO
 
 import rsc_mm.models.detectors  # noqa: F401  registers the detectors
 from rsc_mm.apis.analysis.class_agnostic import measure_class_agnostic
+from rsc_mm.apis.detection import load_detector
 from rsc_mm.apis.evaluation import evaluate_whole
-from rsc_mm.models.text import read_embeddings
-from tests.test_models.test_detectors.test_reference_checkpoint import reference_keys
-from tests.test_tools.common import REPOSITORY, load_tool
+from rsc_mm.models.text import read_class_names, read_embeddings
+from tests.test_models.test_detectors.test_reference_checkpoint import VOCABULARY, reference_keys
+from tests.test_tools.common import REPOSITORY, load_tool, run_tool
 
 CONFIG = 'configs/shapes/fvit_shapes.py'
 
@@ -120,13 +122,55 @@ def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkey
         assert 0 <= entry['box'][1] <= entry['box'][3] <= original.size[1]
 
 
-def test_drawing_tells_base_from_novel():
-    detect = load_tool('detect')
-    picture = detect.draw(Image.new('RGB', (100, 60)), [
-        dict(name='cat', base=True, score=0.9, box=[10, 30, 40, 50]),
-        dict(name='sun', base=False, score=0.8, box=[60, 30, 90, 50])])
-    assert picture.getpixel((40, 50)) == detect.COLOURS[True]
-    assert picture.getpixel((90, 50)) == detect.COLOURS[False]
+def test_neither_clip_nor_data_are_needed(trained, tmp_path, monkeypatch):
+    """A photo, the config and the checkpoint are enough for the classes it was trained on, and for mmdet's own API."""
+    monkeypatch.setenv('SHAPES_ROOT', str(tmp_path / 'gone'))
+    options = {'model.roi_head.bbox_head.class_embeddings.text_encoder.checkpoint': str(tmp_path / 'gone.pt'),
+               'model.roi_head.bbox_head.class_embeddings.cache_dir': str(tmp_path / 'cache')}
+    photo = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    detector = load_detector(CONFIG, trained, device='cpu', options=options)
+    found = detector.detect(photo, score=0.)
+    assert len(found) and detector.classes == read_class_names('shapes_things')
+    assert len(detector.detect(photo, ['heart', 'ring'], score=0.).classes) == 2
+    with pytest.raises(FileNotFoundError, match=r"gone.pt: no such file.*for the names \['red square'\]"):
+        detector.detect(photo, ['red square'])
+    config = Config.fromfile(CONFIG)
+    config.merge_from_dict(options)
+    inferencer = DetInferencer(config, str(trained), device='cpu', show_progress=False)
+    assert inferencer(photo)['predictions'][0]['scores']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--config', 'configs/shapes/clipself_grid.py'], "clipself_grid.py, field 'model.type': found 'CLIPSelf'"),
+    (['--config', 'configs/no.py'], 'configuration configs/no.py: no such file'),
+    (['--checkpoint', 'no.pth'], 'checkpoint no.pth: no such file'),
+    (['--vocab', 'circle, circle'], r"found \['circle'\] twice"),
+])
+def test_bad_input_is_named(trained, shapes_root, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr(sys, 'argv', [
+        'detect.py', str(shapes_root / 'val' / '000001.jpg'), '--config', CONFIG, '--checkpoint', str(trained), '--out',
+        str(tmp_path), '--device', 'cpu', *arguments])
+    with pytest.raises((SystemExit, ValueError, OSError), match=message):
+        load_tool('detect').main()
+
+
+def test_a_broken_image_is_named_first(tmp_path):
+    (tmp_path / 'photo.jpg').write_bytes(b'\xff\xd8\xff broken')
+    said = run_tool(['tools/detect.py', str(tmp_path / 'photo.jpg'), '--config', CONFIG, '--checkpoint', 'no.pth'], 1)
+    assert 'photo.jpg: found a JPEG that does not decode' in said and 'Traceback' not in said
+
+
+@pytest.mark.parametrize('first, status, message', [
+    ('--help', 0, 'usage:'), ('projects/shapes_clip/scene.jpg', 1, 'rsc_mm needs the compiled operators of mmcv')])
+def test_without_mmdet(first, status, message):
+    """Help is there, and a line says what to install."""
+    code = f"""
+import runpy, sys
+sys.modules['mmcv'] = sys.modules['mmdet'] = None
+sys.argv = ['detect.py', {first!r}, '--config', {CONFIG!r}, '--checkpoint', 'no.pth']
+runpy.run_path('tools/detect.py', run_name='__main__')"""
+    said = run_tool(['-c', code], status)
+    assert message in said and 'Traceback' not in said
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')  # mmdet's own
@@ -150,7 +194,11 @@ def test_conversion_writes_weights_and_embeddings(trained, shapes_root, tmp_path
     monkeypatch.setattr(sys, 'argv', [*arguments, str(shapes_root / 'annotations' / 'instances_val.json')])
     load_tool('converters/convert_fvit_checkpoint').main()
     converted = weights_of(tmp_path / 'out.pth')
-    assert converted.keys() == weights.keys() and all(torch.equal(weights[key], converted[key]) for key in weights)
+    assert converted.keys() == weights.keys()
+    assert all(torch.equal(weights[key], converted[key]) for key in weights if not key.endswith(VOCABULARY))
+    detector = load_detector(CONFIG, tmp_path / 'out.pth', device='cpu')
+    detector.model.roi_head.bbox_head.embed_classes()
+    assert torch.allclose(detector.model.roi_head.bbox_head.fc_cls.embeddings, rows, atol=1e-6)
     names, found = read_embeddings(tmp_path / 'out.embeddings.safetensors')
     assert names[-1] == 'background' and len(names) == 11 and torch.allclose(found, rows, atol=1e-6)
     monkeypatch.setattr(sys, 'argv', [*arguments, 'ov_coco'])
