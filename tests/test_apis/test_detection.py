@@ -67,6 +67,8 @@ def test_colours_are_in_mmdets_order(detector, monkeypatch):
     assert seen[0][:, 0, 0].tolist() == [0, 100, 200]
 
 
+# pycocotools 2.0.11 about itself under NumPy 2, where masks are decoded.
+@pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
 def test_lists_and_pictures(tmp_path):
     masks = np.zeros((2, 300, 400), bool)
     masks[0, 100:200, 10:150] = True
