@@ -45,6 +45,7 @@ def load_detector(config: str | Path | Config, checkpoint: str | Path, names: st
         >>> found = detector.detect('street.jpg', ['traffic light', 'red umbrella'])  # doctest: +SKIP
         >>> found.save('found.png')  # doctest: +SKIP
     """
+    _require_mmdet()  # before the configuration, which imports it
     if not isinstance(config, Config):
         config = load_config(config, options)
     kind = (config.get('model') or {}).get('type')
@@ -69,8 +70,7 @@ def build_detector(config: Config, checkpoint: str | Path, device: str | torch.d
         ImportError: mmcv or mmdet is not installed.
         ValueError: the weights do not fit.
     """
-    for library in ('mmcv', 'mmdet'):
-        require(library)
+    _require_mmdet()
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     from mmengine.model import revert_sync_batchnorm
@@ -89,6 +89,11 @@ def build_detector(config: Config, checkpoint: str | Path, device: str | torch.d
                          f'{str(error)[:1000]}') from error
     model.cfg = config
     return model.to(device or get_device()).eval()
+
+
+def _require_mmdet() -> None:
+    for library in ('mmcv', 'mmdet'):
+        require(library)
 
 
 class Detector:

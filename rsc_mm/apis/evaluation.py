@@ -1,4 +1,8 @@
 """Evaluation of a configuration with a checkpoint's weights."""
+import json
+import math
+from pathlib import Path
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -18,6 +22,54 @@ def evaluate(config: Config, checkpoint: str) -> dict[str, float]:
     """
     of_tower = config.default_scope == 'rsc_mm' or config.model.type in TOWER_MODELS
     return (evaluate_tower if of_tower else evaluate_whole)(config, checkpoint)
+
+
+def keep_predictions(config: Config, path: str | Path) -> None:
+    """Have the evaluation write what it predicts for every image, as mmdet's and mmseg's own tools do.
+
+    Args:
+        config: changed in place.
+        path: pickle file, .pkl or .pickle: a list of the data samples as dicts; masks are run-length coded.
+
+    Raises:
+        ValueError: another ending.
+    """
+    if Path(path).suffix not in ('.pkl', '.pickle'):
+        raise ValueError(f'{path}: found the ending {Path(path).suffix!r}, expected .pkl or .pickle')
+    kind = 'DumpDetResults' if config.default_scope == 'mmdet' else 'mmengine.DumpResults'
+    metrics = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    config.test_evaluator = [*metrics, dict(type=kind, out_file_path=str(path))]
+
+
+def draw_predictions(config: Config, folder: str | Path) -> None:
+    """Have the evaluation draw annotations and predictions of every image side by side.
+
+    Args:
+        config: of a detector or segmentor; changed in place.
+        folder: where the pictures go, under the names of the images.
+
+    Raises:
+        ValueError: the configuration has no pictures.
+    """
+    hooks = {'mmdet': dict(type='DetVisualizationHook', draw=True, test_out_dir=str(Path(folder).absolute())),
+             'mmseg': dict(type='SegVisualizationHook', draw=True, interval=1)}
+    if config.default_scope not in hooks:
+        raise ValueError(f"{config.filename}, field 'default_scope': found {config.default_scope!r}, expected 'mmdet' "
+                         "or 'mmseg': there are pictures of detectors and segmentors only; tools/analysis draws towers")
+    config.default_hooks.visualization = hooks[config.default_scope]
+    if config.default_scope == 'mmseg':
+        config.visualizer.update(save_dir=str(folder), vis_backends=[dict(type='LocalVisBackend')])
+
+
+def metrics_as_json(metrics: dict[str, float]) -> str:
+    """Metrics as json, which has no nan: what is absent is null.
+
+    Args:
+        metrics: numbers by name.
+    """
+    plain = {name: None if isinstance(value, float) and math.isnan(value) else value
+             for name, value in metrics.items()}
+    return json.dumps(plain, indent=1)
 
 
 def evaluate_tower(config: Config, checkpoint: str) -> dict[str, float]:

@@ -8,15 +8,17 @@ import pytest
 import torch
 from mmdet.apis import DetInferencer
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 from pycocotools.coco import COCO
 
 import rsc_mm.models.detectors  # noqa: F401  registers the detectors
+from rsc_mm.apis import load_runner_config
 from rsc_mm.apis.analysis.class_agnostic import measure_class_agnostic
 from rsc_mm.apis.detection import load_detector
-from rsc_mm.apis.evaluation import evaluate_whole
+from rsc_mm.apis.evaluation import draw_predictions, evaluate_whole, keep_predictions
 from rsc_mm.models.text import read_class_names, read_embeddings
 from tests.test_models.test_detectors.test_reference_checkpoint import VOCABULARY, reference_keys
 from tests.test_tools.common import REPOSITORY, load_tool, run_tool
@@ -81,6 +83,29 @@ def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
     assert len(truth.loadRes(str(tmp_path / 'found.bbox.json')).anns) > 0
 
 
+def test_predictions_are_kept_and_drawn(trained, shapes_root, tmp_path, monkeypatch):
+    options = ['experiment_name=kept', 'visualizer.name=kept']
+    monkeypatch.setattr(sys, 'argv', [
+        'test.py', CONFIG, str(trained), '--work-dir', str(tmp_path), '--out', str(tmp_path / 'found.pkl'),
+        '--show-dir', str(tmp_path / 'pictures'), '--cfg-options', *options])
+    load_tool('test').main()
+    images = json.loads((shapes_root / 'annotations' / 'instances_val.json').read_text())['images']
+    found = load(str(tmp_path / 'found.pkl'))
+    assert {row['img_id'] for row in found} == {image['id'] for image in images}
+    assert all({'bboxes', 'scores', 'labels'} <= row['pred_instances'].keys() for row in found)
+    assert {path.name for path in (tmp_path / 'pictures').iterdir()} == {image['file_name'] for image in images}
+    metrics = json.loads((tmp_path / 'metrics.json').read_text(), parse_constant=pytest.fail)  # no NaN
+    assert 0 <= metrics['coco/all_ap50'] <= 100
+
+
+def test_what_cannot_be_kept_or_drawn_is_named():
+    config = load_runner_config('configs/evaluation/region_classification_vitb16.py')
+    with pytest.raises(ValueError, match="found the ending '.json', expected .pkl or .pickle"):
+        keep_predictions(config, 'found.json')
+    with pytest.raises(ValueError, match="field 'default_scope': found 'rsc_mm', expected 'mmdet' or 'mmseg'"):
+        draw_predictions(config, 'pictures')
+
+
 def test_class_agnostic_scores_are_those_of_any_object(trained, tmp_path):
     options = {
         'experiment_name': 'agnostic', 'visualizer.name': 'agnostic',
@@ -122,6 +147,7 @@ def test_detect_draws_and_lists_any_names(trained, shapes_root, tmp_path, monkey
         assert 0 <= entry['box'][1] <= entry['box'][3] <= original.size[1]
 
 
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')  # mmdet's own
 def test_neither_clip_nor_data_are_needed(trained, tmp_path, monkeypatch):
     """A photo, the config and the checkpoint are enough for the classes it was trained on, and for mmdet's own API."""
     monkeypatch.setenv('SHAPES_ROOT', str(tmp_path / 'gone'))
