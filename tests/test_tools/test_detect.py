@@ -83,6 +83,7 @@ def test_evaluation_gives_base_novel_and_all(trained, shapes_root, tmp_path):
     assert len(truth.loadRes(str(tmp_path / 'found.bbox.json')).anns) > 0
 
 
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')  # mmdet's own
 def test_predictions_are_kept_and_drawn(trained, shapes_root, tmp_path, monkeypatch):
     options = ['experiment_name=kept', 'visualizer.name=kept']
     monkeypatch.setattr(sys, 'argv', [

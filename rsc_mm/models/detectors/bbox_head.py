@@ -102,20 +102,22 @@ class FViTBBoxHead(ConvFCBBoxHead):
         if isinstance(spec, dict):
             aliases, source = spec_aliases(spec, self.aliases), spec_source(spec)
             words = [aliases.get(name, name) for name in names]
-        rows = self._saved_rows(words, source)
+        rows = self._saved_rows(names, words, source)
         new = [name for name, word in zip(names, words) if word not in rows]
         if new:
             rows.update(zip([word for word in words if word not in rows], self._load_rows(new)))
         self.fc_cls.set_embeddings(torch.stack([rows[word] for word in words]), names, words, source)
 
-    def _saved_rows(self, words: list[str], source: list | None) -> dict[str, torch.Tensor]:
+    def _saved_rows(self, names: list[str], words: list[str], source: list | None) -> dict[str, torch.Tensor]:
         """Rows of the loaded checkpoint, by word, where they are what the head's own spec asks for."""
         spec, saved = self.class_embeddings, self.fc_cls.saved
         if isinstance(spec, torch.Tensor) or not saved:
             return {}
         if not isinstance(spec, dict):  # a file: read where it is
-            return {} if Path(spec).is_file() else {word: saved[word] for word in words if word in saved}
-        if self.fc_cls.saved_source not in (None, source):
+            return {} if Path(spec).is_file() else {name: saved[name] for name in names if name in saved}
+        if self.fc_cls.saved_source is None:  # from a file or another code: rows of labels, however they were embedded
+            return {word: saved[name] for name, word in zip(names, words) if name in saved}
+        if self.fc_cls.saved_source != source:
             print_log("class embeddings: made anew, since the field 'class_embeddings' has another text tower or other "
                       'prompts than those saved with the detector', 'current')
             return {}

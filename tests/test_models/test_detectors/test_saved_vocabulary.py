@@ -108,6 +108,17 @@ def test_a_file_of_embeddings_may_be_gone_too(tmp_path):
     assert torch.allclose(other.roi_head.bbox_head.fc_cls.embeddings, embeddings(), atol=1e-6)
 
 
+def test_rows_of_unknown_origin_are_taken_by_label(config, tmp_path):
+    """A detector trained with a file, or converted: 'tvmonitor' is the row of that label, whatever text it was."""
+    config.roi_head.bbox_head.update(classes='voc20', base_classes='voc20', class_embeddings=embeddings(21))
+    torch.save(dict(state_dict=MODELS.build(config).state_dict()), tmp_path / 'detector.pth')
+    config.roi_head.bbox_head.class_embeddings = dict(
+        text_encoder=dict(arch=ARCH, checkpoint=str(tmp_path / 'gone.pt')), prompts='single')
+    model = read(config, tmp_path)
+    model.roi_head.bbox_head.embed_classes()
+    assert torch.allclose(model.roi_head.bbox_head.fc_cls.embeddings, embeddings(21))
+
+
 def test_files_without_a_vocabulary_load_as_before(config, tmp_path):
     model = MODELS.build(config)
     model.init_weights()
