@@ -11,6 +11,8 @@ from pycocotools import mask as mask_utils
 pytest.importorskip('mmdet')
 from rsc_mm.apis.detection import Detector, load_detector  # noqa: E402
 from rsc_mm.apis.detections import COLOURS, Detections  # noqa: E402
+from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
+from tests.payload import hide_payload  # noqa: E402
 from tests.test_models.test_detectors.tiny import BASE, CLASSES, tiny_config, tiny_fvit  # noqa: E402
 
 PIPELINE = [
@@ -85,6 +87,12 @@ def test_lists_and_pictures(tmp_path):
     assert np.array_equal(mask_utils.decode(rows[0]['mask']).astype(bool), masks[0])
     assert not found.image.any()  # drawing does not change it
     assert found.save(tmp_path / 'found.png').is_file()
+
+
+def test_code_in_a_checkpoint_does_not_run(config, tmp_path):
+    with pytest.raises(CheckpointError, match='other.pth'):
+        load_detector(config, hide_payload(None, tmp_path / 'other.pth', tmp_path / 'marker'), device='cpu')
+    assert not (tmp_path / 'marker').exists()
 
 
 def test_what_does_not_fit_is_named(config, detector, tmp_path):
