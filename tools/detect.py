@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from rsc_mm.apis.command_line import add_trust, run_tool, tool_parser
+from rsc_mm.apis.command_line import run_tool, tool_parser
 from rsc_mm.utils.files import replacing
 
 
@@ -26,7 +26,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--score', type=float, default=0.2, help='lowest score to show (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/detect'), help='folder (default: %(default)s)')
     parser.add_argument('--device', help='default: a GPU if there is one')
-    add_trust(parser)
     return parser.parse_args()
 
 
@@ -35,9 +34,6 @@ def main() -> None:
     # Here, so that --help needs neither mmdet nor seconds.
     from rsc_mm.apis.detection import load_detector
     from rsc_mm.apis.images import read_one
-    from rsc_mm.utils.checkpoint import trust_checkpoint
-    if args.trust_checkpoint:
-        trust_checkpoint(args.checkpoint)
     image = read_one(args.image)  # before the detector: a bad image is said at once
     detector = load_detector(args.config, args.checkpoint, given_names(args.vocab), args.device, args.cfg_options)
     found = detector.detect(image, score=args.score)
