@@ -74,7 +74,7 @@ def add_legend(figure: Figure, names: Sequence[str], note: str = '', columns: in
     figure.set_size_inches(width, height + margin)
     figure.tight_layout(rect=(0, margin / (height + margin), 1, 1))
     if entries:
-        colours = [*map(class_colours(len(names)), range(len(names))), OTHER]
+        colours: list[Any] = [*map(class_colours(len(names)), range(len(names))), OTHER]
         patches = [Patch(color=colour, label=entry) for colour, entry in zip(colours, entries)]
         above: Any = (0.5, 0.2 * bool(note) / height)
         figure.legend(handles=patches, ncols=columns, loc='lower center', fontsize=7, frameon=False,
