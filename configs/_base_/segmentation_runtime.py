@@ -7,4 +7,5 @@ custom_imports = dict(
         'rsc_mm.models', 'rsc_mm.models.segmentors', 'rsc_mm.datasets.segmentation', 'rsc_mm.engine',
         'rsc_mm.evaluation'
     ])
+default_hooks = dict(label_order=dict(type='rsc_mm.LabelOrderHook'))
 visualizer = dict(type='SegLocalVisualizer')

@@ -1,6 +1,7 @@
 from .bf16_optim_wrapper import BFloat16OptimWrapper, DecayGroupsConstructor
 from .class_order_hook import ClassOrderHook
 from .epoch_seed_hook import EpochSeedHook
+from .label_order_hook import LabelOrderHook
 from .loss_check_hook import LossCheckHook
 from .readout_hook import ReadoutHook
 from .refiner_checkpoint_hook import RefinerCheckpointHook
@@ -11,6 +12,6 @@ from .training import train
 from .weight_ensemble_hook import WeightEnsembleHook
 from .work_dir import lock_work_dir
 
-__all__ = ['BFloat16OptimWrapper', 'ClassOrderHook', 'DecayGroupsConstructor', 'EpochSeedHook', 'LossCheckHook',
-           'ReadoutHook', 'RefinerCheckpointHook', 'ResumableEpochLoop', 'ResumePositionHook', 'SafeCheckpointHook',
-           'WeightEnsembleHook', 'lock_work_dir', 'train']
+__all__ = ['BFloat16OptimWrapper', 'ClassOrderHook', 'DecayGroupsConstructor', 'EpochSeedHook', 'LabelOrderHook',
+           'LossCheckHook', 'ReadoutHook', 'RefinerCheckpointHook', 'ResumableEpochLoop', 'ResumePositionHook',
+           'SafeCheckpointHook', 'WeightEnsembleHook', 'lock_work_dir', 'train']
