@@ -28,6 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('configs', nargs='+', help='configurations of CAT-Seg')
     parser.add_argument('--classes', nargs='+', type=int, default=[847], metavar='T', help='default: %(default)s')
     parser.add_argument('--chunk-sizes', nargs='+', type=int, default=[0, 64, 16], help='default: %(default)s')
+    parser.add_argument('--at-once', type=int, metavar='N', help="views in a pass; default: the configuration's or 8")
     parser.add_argument('--shape', nargs=2, type=int, default=[640, 640], metavar=('H', 'W'), help='of the image')
     parser.add_argument('--rounds', type=int, default=3, help='timed passes, after one untimed')
     parser.add_argument('--cpu-time', action='store_true', help='processor time of this process in the place of the '
@@ -41,8 +42,8 @@ def main() -> None:
     if min(args.rounds, *args.classes, *args.shape) < 1 or min(args.chunk_sizes) < 0:
         raise SystemExit('--rounds, --classes and --shape: expected numbers of at least 1; --chunk-sizes: at least 0')
     MMLogger.get_instance('benchmark', log_level='ERROR')
-    choices = [(*choice, tuple(args.shape)) for choice in itertools.product(args.configs, args.classes,
-                                                                            args.chunk_sizes)]
+    cases = itertools.product(args.configs, args.classes, args.chunk_sizes)
+    choices = [(*case, tuple(args.shape), args.at_once) for case in cases]
     rows = measure(choices, args.rounds, time.process_time if args.cpu_time else clock)
     print(aligned_table(rows))
     if args.json:

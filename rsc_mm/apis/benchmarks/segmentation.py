@@ -29,13 +29,17 @@ class Case:
         config: configuration of a `CATSeg`.
         classes: number of classes.
         chunk_size: classes at a time; 0 for all.
-        shape: height and width of the image in pixels, before the test pipeline would resize it.
+        shape: height and width of the image in pixels, as the test pipeline would give it.
+        at_once: views in a pass of the network; None: those of the configuration.
     """
 
-    def __init__(self, config: str, classes: int, chunk_size: int, shape: tuple[int, int]) -> None:
+    def __init__(self, config: str, classes: int, chunk_size: int, shape: tuple[int, int],
+                 at_once: int | None = None) -> None:
         self.name, self.classes, self.chunk_size = Path(config).stem, classes, chunk_size
         self.model = random_segmentor(config, classes)
         self.model.test_cfg.chunk_size = chunk_size or None
+        if at_once:
+            self.model.test_cfg.at_once = at_once
         generator = torch.Generator().manual_seed(0)
         image = torch.randint(256, (3, *shape), generator=generator, dtype=torch.uint8)
         sample = SegDataSample(metainfo=dict(ori_shape=shape, img_shape=shape))

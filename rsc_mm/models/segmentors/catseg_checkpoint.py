@@ -64,7 +64,7 @@ def convert_catseg_aggregator(official_state_dict: Weights) -> Weights:
     weights = {}
     for key, value in official.items():
         if not key.endswith('.attn_mask'):
-            name = _rename(key)
+            name, value = _rename(key), torch.as_tensor(value)
             weights[name] = value.flatten() if '.padding_' in name else value  # (1, 1, C) -> (C,)
     return weights
 
