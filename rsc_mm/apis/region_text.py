@@ -132,10 +132,14 @@ def read_captions(path: str) -> list[tuple[int | str, str]]:
         path: the file.
     """
     try:
-        return [(row['image_id'], row['caption']) for row in json.loads(Path(path).read_text())['annotations']]
+        rows = [(row['image_id'], row['caption']) for row in json.loads(Path(path).read_text())['annotations']]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'--captions {path}: found {type(error).__name__} {error}, expected COCO json whose '
                          'annotations have image_id and caption') from error
+    for i, (_, caption) in enumerate(rows):
+        if not isinstance(caption, str):
+            raise ValueError(f'--captions {path}: annotations[{i}].caption: found {caption!r}, expected a text')
+    return rows
 
 
 def find_text_encoder(config: Config) -> dict:

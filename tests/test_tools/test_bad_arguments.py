@@ -83,12 +83,19 @@ def test_a_line_says_what_is_wrong(run, tmp_path, command):
     assert {path.name for path in tmp_path.iterdir()} == {'folder', 'text'}
 
 
+@pytest.mark.slow  # imports mmdet
 @pytest.mark.parametrize('command', NEED_MMDET)
 def test_a_line_says_what_is_wrong_with_mmdet(run, command):
     pytest.importorskip('mmcv.ops')
     pytest.importorskip('mmdet')
     with pytest.raises(SystemExit, match=NEED_MMDET[command]):
         run(command)
+
+
+def test_a_caption_of_null_is_named(run, tmp_path):
+    (tmp_path / 'captions.json').write_text('{"annotations": [{"image_id": 1, "caption": null}]}')
+    with pytest.raises(SystemExit, match=r'captions\.json: annotations\[0\]\.caption: found None, expected a text'):
+        run(f'data/generate_region_text {PROPOSALS} {{out}}.json --captions {tmp_path}/captions.json')
 
 
 @pytest.mark.parametrize('option', ['--images 0', '--contexts 1 0', '--rows -1', '--batch-size many'])

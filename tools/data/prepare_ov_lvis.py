@@ -29,6 +29,7 @@ from rsc_mm.datasets.open_vocabulary import (
     split_annotations,
     write_annotations,
 )
+from rsc_mm.utils.files import replacing
 
 OUT = 'lvis_v1_train_base.json'
 LISTS = {'lvis_v1_base.txt': 'cf', 'lvis_v1_novel.txt': 'r', 'lvis_v1_all.txt': 'rcf'}
@@ -104,7 +105,8 @@ def make_training_file(content: dict[str, Any], folder: Path, base_only: bool) -
     names = {row['id']: row['name'] for row in content['categories']}
     for name, frequencies in LISTS.items():
         ids = sorted(i for frequency in frequencies for i in groups[frequency])
-        (folder / name).write_text(''.join(f'{names[i]}\n' for i in ids), encoding='utf-8')
+        with replacing(folder / name) as beside:
+            beside.write_text(''.join(f'{names[i]}\n' for i in ids), encoding='utf-8')
     print(f'wrote {folder / OUT} and {", ".join(LISTS)}', flush=True)
     return {'classes': len(content['categories']), 'base classes': len(base), 'novel classes': len(groups['r']),
             **{f'{FREQUENCIES[key]} classes': len(ids) for key, ids in groups.items()},
