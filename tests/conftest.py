@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 
 from rsc_mm.datasets.shapes_world import write_shapes
 
@@ -33,3 +35,11 @@ def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_message_hub(request: pytest.FixtureRequest) -> None:
     """Random choices depend on the seed and the step in MMEngine's current hub, which may be an earlier test's."""
     MessageHub.get_instance(request.node.nodeid)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def own_default_scope() -> Iterator[None]:
+    """What a Runner or an inferencer of MMDetection or MMSegmentation leaves as the default scope ends with its file."""
+    scopes = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict = scopes  # as `DefaultScope.overwrite_default_scope` does
