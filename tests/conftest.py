@@ -39,7 +39,7 @@ def own_message_hub(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope='module', autouse=True)
 def own_default_scope() -> Iterator[None]:
-    """What a Runner or an inferencer of MMDetection or MMSegmentation leaves as the default scope ends with its file."""
+    """The default scope that a Runner or an inferencer of a host library leaves behind ends with the test file."""
     scopes = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict = scopes  # as `DefaultScope.overwrite_default_scope` does

@@ -77,7 +77,8 @@ def read_detections(detections: Any) -> tuple[tuple[np.ndarray, np.ndarray, np.n
         TypeError: there are no boxes, scores and labels in it.
     """
     if isinstance(detections, (tuple, list)) and len(detections) == 3:
-        keys, values = (0, 1, 2), tuple(detections)
+        keys: tuple[Any, ...] = (0, 1, 2)
+        values = tuple(detections)
     else:
         read = detections.get if isinstance(detections, dict) else lambda key: getattr(detections, key, None)
         keys = tuple(next((key for key in group if read(key) is not None), None) for group in (BOXES, SCORES, LABELS))

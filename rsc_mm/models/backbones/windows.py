@@ -18,7 +18,7 @@ def window_tokens(grid: tuple[int, int], windows: int, device: torch.device) -> 
     """
     tokens = torch.arange(grid[0] * grid[1], device=device).unflatten(0, grid)  # (h, w)
     parts = [part for row in tokens.tensor_split(windows, 0) for part in row.tensor_split(windows, 1) if part.numel()]
-    shapes = {part.shape: [] for part in parts}
+    shapes: dict[torch.Size, list[torch.Tensor]] = {part.shape: [] for part in parts}
     for part in parts:
         shapes[part.shape].append(part.flatten())
     return [torch.stack(group) for group in shapes.values()]
