@@ -49,14 +49,15 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """
         start = self._iter - self._epoch * len(self.dataloader)
         batches = self.dataloader.batch_sampler
-        if start and not hasattr(batches.sampler, 'start'):
+        size = getattr(batches, 'batch_size', 0)
+        if start and not (size and hasattr(batches.sampler, 'start')):
             raise ValueError(f'resume: found step {start} of {len(self.dataloader)} of an epoch, which '
                              f'{type(batches.sampler).__name__} cannot begin at; resume from the end of an epoch '
                              "(default_hooks.checkpoint.by_epoch=True), or use train_dataloader.sampler.type="
                              "'rsc_mm.EpochSampler'")
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        batches.sampler.start = start * (batches.batch_size or 0)  # the sampler sets it back to 0
+        batches.sampler.start = start * size  # the sampler sets it back to 0
         for index, batch in enumerate(self.dataloader, start):
             self.run_iter(index, batch)
         self.runner.call_hook('after_train_epoch')

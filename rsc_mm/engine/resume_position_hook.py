@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader
 
+from rsc_mm.datasets import AspectRatioBatchSampler
 from rsc_mm.registry import HOOKS
 from rsc_mm.utils.checkpoint import CheckpointError
 
@@ -119,8 +120,10 @@ def convert(checkpoint: dict, saved: dict[str, Any], found: dict[str, Any], runn
         steps = found['steps_per_epoch']
     elif saved['samples_in_epoch']:
         steps, left = divmod(saved['samples_in_epoch'], batch) if batch else (0, 1)
-    plain_order = type(runner.train_dataloader.batch_sampler) is BatchSampler or batch == joint_batch(saved)
-    if left or (0 < steps < found['steps_per_epoch'] and not plain_order):
+    batches = runner.train_dataloader.batch_sampler
+    same_order = type(batches) is BatchSampler or (isinstance(batches, AspectRatioBatchSampler)
+                                                   and batch == joint_batch(saved))
+    if left or (0 < steps < found['steps_per_epoch'] and not same_order):
         raise _other('batch_size', saved, found, f"the checkpoint has seen {saved['samples_in_epoch']} images of its "
                      f'epoch, which is no whole number of batches of {batch} in the same order')
     meta['iter'] = meta['epoch'] * found['steps_per_epoch'] + steps

@@ -1,9 +1,11 @@
 import pytest
 import torch
 from mmengine.runner import Runner
+from torch.utils.data import BatchSampler
 
 from rsc_mm.datasets import EpochSampler
 from rsc_mm.engine.warm_up import fit_warm_up
+from rsc_mm.registry import DATA_SAMPLERS
 from rsc_mm.utils.checkpoint import CheckpointError
 from tests.test_engine.toy import KillAt, Numbers, toy_runner
 
@@ -74,6 +76,22 @@ def test_another_number_of_processes_with_the_same_joint_batch(killed):
     content['meta']['position'].update(processes=2, batch_size=2)
     torch.save(content, folder / 'iter_4.pth')
     assert before + resume(folder, 4)[1] == order_of(2)
+
+
+def test_other_orders_go_on_with_the_saved_numbers_only(killed):
+    """Which images meet in a batch of a token budget depends on every number."""
+    class Pairs(BatchSampler):
+        def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
+            super().__init__(sampler, batch_size, drop_last=False)
+
+    DATA_SAMPLERS.register_module(name='Pairs', module=Pairs, force=True)
+    loader = dict(batch_size=2, num_workers=0, sampler=dict(type='EpochSampler'), batch_sampler=dict(type='Pairs'),
+                  collate_fn=dict(type='region_collate'), dataset=Numbers())
+    with pytest.raises(CheckpointError, match=r'is no whole number of batches of 2 in the same order'):
+        toy_runner(killed[0], resume=True, train_dataloader=loader).train()
+    runner = toy_runner(killed[0], resume=True, train_dataloader={**loader, 'batch_size': 4})
+    runner.train()
+    assert killed[1] + runner.train_dataloader.dataset.seen == order_of(2)
 
 
 @pytest.mark.parametrize('fields, expected', [
