@@ -4,6 +4,9 @@
       --dtypes float32 bfloat16
   python tools/benchmarks/distillation.py CONFIG --layouts square rectangle --sizes 1024   4:3 images, two layouts
   python tools/benchmarks/distillation.py CONFIG_A CONFIG_B --sizes 640                    two methods
+  python tools/benchmarks/distillation.py CONFIG --cached                                  targets read from disk too
+  python tools/benchmarks/distillation.py CONFIG --reference CLIPSelf/src/open_clip        the public modules too
+  python tools/benchmarks/distillation.py CONFIG --scaling --ranks 1 2                     how cost grows
 
 Of detectors tools/benchmarks/detection.py times the test pass, on the sizes of real images too.
 
@@ -11,7 +14,8 @@ Every case is a combination of configuration, dtype, layout and size. All cases 
 machine's load meets all of them; the table gives the median of the rounds, and the ratios of each step and memory to
 the first case's. Columns: data = resizing and cropping of the decoded batch; step = forward, backward and update;
 memory = peak of two steps in a process of their own, without what the libraries take (on a GPU: of the allocator);
-MFU = FLOPs of the step, counted by torch, over what a large matrix product of that dtype reaches on this machine.
+hours = of one such device for the configuration's epochs over COCO's 118,287 images, at this throughput; MFU = FLOPs of
+the step, counted by torch, over what a large matrix product of that dtype reaches on this machine.
 """
 import argparse
 import itertools
@@ -19,7 +23,9 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from rsc_mm.apis.benchmarks.distillation import DTYPES, Batch, measure
+from rsc_mm.apis import load_config
+from rsc_mm.apis.benchmarks.distillation import DTYPES, Batch, Choice, measure, measure_ranks, scaled
+from rsc_mm.apis.benchmarks.reference import ReferenceCase
 from rsc_mm.apis.command_line import run_tool
 from rsc_mm.utils.tables import aligned_table, write_json
 
@@ -33,6 +39,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--shape', nargs=2, type=int, default=[480, 640], metavar=('H', 'W'), help='of the images')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--crops', type=int, default=6, help='regions of each image')
+    parser.add_argument('--cached', action='store_true', help='also every case with cached targets, all known')
+    parser.add_argument('--reference', type=Path, metavar='FOLDER',
+                        help="also the public CLIPSelf code's modules, float32: the folder of its package eva_clip")
+    parser.add_argument('--scaling', action='store_true',
+                        help='the first case with more images, more regions and longer sides')
+    parser.add_argument('--ranks', nargs='+', type=int, help='the first case in so many processes')
     parser.add_argument('--rounds', type=int, default=5, help='timed steps of every case, after one untimed')
     parser.add_argument('--json', type=Path, help='also write the rows to this file')
     return parser.parse_args()
@@ -43,9 +55,20 @@ def main() -> None:
     if min(args.batch_size, args.crops, args.rounds, *args.shape) < 1:
         raise SystemExit('--batch-size, --crops, --rounds and --shape: expected numbers of at least 1')
     MMLogger.get_instance('benchmark', log_level='ERROR')
-    choices = list(itertools.product(args.configs, args.dtypes, args.layouts, args.sizes or [None]))
-    rows = measure(choices, Batch(tuple(args.shape), args.batch_size, args.crops), args.rounds)
+    batch = Batch(tuple(args.shape), args.batch_size, args.crops)
+    choices = [Choice(*case, batch, cached) for *case, cached in itertools.product(
+        args.configs, args.dtypes, args.layouts, args.sizes or [None], [False, True] if args.cached else [False])]
+    model = load_config(choices[0].config).model
+    first = choices[0]._replace(size=choices[0].size or model.data_preprocessor.image_size)
+    if args.scaling:
+        choices = scaled(first, model.data_preprocessor.patch_size)
+    others = [ReferenceCase(args.reference, model, first._replace(dtype='float32'))] if args.reference else []
+    rows = measure(choices, args.rounds, tuple(others))
     print(aligned_table(rows))
+    if args.ranks:
+        ranks = measure_ranks(first, tuple(args.ranks), args.rounds)
+        print(aligned_table(ranks))
+        rows = [*rows, *ranks]
     if args.json:
         write_json(args.json, rows)
 
