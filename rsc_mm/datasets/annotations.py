@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .annotation_columns import FLAG, ID, TEXT, ImageColumns, RegionColumns, column
+from .annotation_columns import ImageColumns, RegionColumns
+from .annotation_fields import FLAG, ID, TEXT, column
 from .json_stream import read_members
 from .region_table import RegionTable, area_inside
 
