@@ -40,6 +40,14 @@ def rescore(model: DenseCLIP, detections: Any, image: ImageLike, names: Sequence
     Raises:
         TypeError: there are no boxes, scores and labels in it.
         ValueError: their numbers differ, or a label has no name.
+
+    Examples:
+        >>> import rsc_mm
+        >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+        >>> found = dict(boxes=[[10, 20, 60, 70]], scores=[0.4], labels=[1])
+        >>> rescored = rescore(model, found, 'projects/shapes_clip/scene.jpg', ['circle', 'star'])
+        >>> sorted(rescored), len(rescored['scores'])
+        (['boxes', 'labels', 'scores'], 1)
     """
     if hasattr(detections, 'pred_instances'):
         sample = copy.copy(detections)

@@ -8,11 +8,12 @@ import rsc_mm.apis.config
 import rsc_mm.apis.dense_clip
 import rsc_mm.apis.loading
 import rsc_mm.apis.publishing
+import rsc_mm.apis.rescoring
 from tests.test_tools.common import REPOSITORY
 
 
 @pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading,
-                                    rsc_mm.apis.publishing], ids=lambda module: module.__name__)
+                                    rsc_mm.apis.publishing, rsc_mm.apis.rescoring], ids=lambda module: module.__name__)
 def test_docstrings(module, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     results = doctest.testmod(module)
