@@ -1,4 +1,4 @@
-from .backbones import CLIPViT, EVACLIPViT, ViTTower
+from .backbones import CLIPViT, DINOv2ViT, EVACLIPViT, PECoreViT, SigLIPViT, TIPSViT, ViTTower
 from .distillers import (
     SCRLA,
     AttentionCorrelation,
@@ -34,8 +34,8 @@ from .teachers import VFMTeacher
 from .text import CLIPTextEncoder, VocabularyEncoder
 
 __all__ = ['AttentionCorrelation', 'CLIPSelf', 'CLIPTextEncoder', 'CLIPViT', 'CachedTargets', 'ConstrainedRLA',
-           'ContextCorrelationLoss', 'CropAlignment', 'DeCLIP', 'DenseContrast', 'DenseRC', 'Distiller', 'EVACLIPViT',
-           'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling', 'NounAlignment', 'PixelBCELoss', 'Refiner',
-           'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder', 'RegionPreprocessor', 'RegionText',
-           'RegionTextLoss', 'SCDLoss', 'SCRLA', 'TextClassifier', 'VFMTeacher', 'ViTTower', 'VocabularyEncoder',
-           'ensemble']
+           'ContextCorrelationLoss', 'CropAlignment', 'DINOv2ViT', 'DeCLIP', 'DenseContrast', 'DenseRC', 'Distiller',
+           'EVACLIPViT', 'EndToEndSCRLA', 'MaskedCrossEntropyLoss', 'MaskedModelling', 'NounAlignment', 'PECoreViT',
+           'PixelBCELoss', 'Refiner', 'RefinerLoss', 'RefinerTrainer', 'RegionAlignmentLoss', 'RegionEncoder',
+           'RegionPreprocessor', 'RegionText', 'RegionTextLoss', 'SCDLoss', 'SCRLA', 'SigLIPViT', 'TIPSViT',
+           'TextClassifier', 'VFMTeacher', 'ViTTower', 'VocabularyEncoder', 'ensemble']

@@ -93,12 +93,12 @@ def vision_weights(state_dict: Weights, source: str) -> Weights:
         return _transformers_weights(state_dict)
     for prefix in ('backbone.vit.', 'vit.', 'visual.trunk.', 'visual.', ''):
         weights = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        if {'cls_token', 'class_embedding'} & weights.keys():
+        if {'patch_embed.proj.weight', 'class_embedding'} & weights.keys():
             break
     else:
         raise CheckpointError(f'{source}: found no vision tower in the keys {sorted(state_dict)[:5]} ...; expected '
-                              "'visual.cls_token', 'visual.class_embedding', 'visual.trunk.cls_token', 'vit.cls_token' "
-                              "or 'cls_token'")
+                              "'visual.class_embedding', or 'patch_embed.proj.weight' after 'visual.', "
+                              "'visual.trunk.', 'vit.', 'backbone.vit.' or nothing")
     if prefix.startswith('visual.'):
         unknown = [key for key in state_dict if not key.startswith((prefix, *NOT_VISION))]
         if unknown:
@@ -125,8 +125,8 @@ def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
     Args:
         backbone: `EVACLIPViT` or `CLIPViT`.
         layout: 'ours' (``vit.*``), 'mmdet' (``backbone.vit.*``), 'clip' (``visual.*`` in the names of the tower's
-            original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`) or 'transformers'
-            (``vision_model.*``, `CLIPViT` without parameters in the readout only).
+            original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`; open_clip's for the others) or
+            'transformers' (``vision_model.*``, `CLIPViT` without parameters in the readout only).
 
     Raises:
         ValueError: there is no such layout.
@@ -137,12 +137,14 @@ def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
     weights, own = ({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
                     for module in (backbone.vit, backbone.readout))
     own = {f'{prefix}readout.{key}': value for key, value in own.items()}
-    weights = _fuse_last_qkv(weights)
+    weights = _fuse_qkv(weights)
     if layout == 'transformers':
         return _transformers_weights_inverse(weights)
     if layout != 'clip':
         return {**{f'{prefix}vit.{key}': value for key, value in weights.items()}, **own}
-    openai = 'norm_pre.weight' in weights
+    if backbone.public_keys == 'open_clip':
+        return {**{f'visual.trunk.{key}': value for key, value in weights.items()}, **own}
+    openai = backbone.public_keys == 'OpenAI'
     weights = _openai_shapes_inverse(weights) if openai else weights
     table = [(new, old) for old, new in (OPENAI_TO_TIMM if openai else EVA_TO_TIMM)]
     return {**{prefix + _rename(key, table): value for key, value in weights.items()}, **own}
@@ -229,7 +231,7 @@ def _transformers_weights(state_dict: Weights) -> Weights:
     if 'visual_projection.weight' in state_dict:
         weights['proj'] = state_dict['visual_projection.weight'].t()  # (C, D), as OpenAI's
         weights = _openai_shapes(weights)
-    return _fuse_last_qkv(weights)
+    return _fuse_qkv(weights)
 
 
 def _transformers_weights_inverse(weights: Weights) -> Weights:
@@ -254,22 +256,26 @@ def split_qkv_weights(weights: Weights, target: Weights) -> Weights:
     split = {}
     for key, value in weights.items():
         stem, _, kind = key.rpartition('.')
+        letters = 'kv' if stem.endswith('.kv') else 'qkv'
         names = [f'{stem}.{{}}.{kind}', f"{stem.removesuffix('qkv')}{{}}_proj.{kind}"]
-        name = next((name for name in names if key not in target and name.format('q') in target), None)
-        parts = {key: value} if name is None else {name.format(p): rows for p, rows in zip('qkv', value.chunk(3))}
+        name = next((name for name in names if key not in target and name.format('v') in target), None)
+        rows = value.chunk(len(letters)) if name else ()
+        parts = {name.format(letter): part for letter, part in zip(letters, rows)} if name else {key: value}
         split.update(parts)
     return split
 
 
-def _fuse_last_qkv(weights: Weights) -> Weights:
+def _fuse_qkv(weights: Weights) -> Weights:
     fused = OrderedDict()
     for key, value in weights.items():
-        part = re.search(r'\.attn\.qkv\.([qkv])\.', key)
+        part = re.search(r'\.(attn\.qkv|attn_pool\.kv)\.([qkv])\.', '.' + key)
         if part is None:
             fused[key] = value
-        elif part[1] == 'q':
-            rows = [weights[key.replace('.qkv.q.', f'.qkv.{name}.')] for name in 'qkv']
-            fused[key.replace('.qkv.q.', '.qkv.')] = torch.cat(rows)
+        elif part[2] == part[1].rpartition('.')[2][0]:  # the first of its letters stands for all
+            layer, first = part[1], part[2]
+            rows = [weights[key.replace(f'{layer}.{first}.', f'{layer}.{letter}.')]
+                    for letter in layer.rpartition('.')[2]]
+            fused[key.replace(f'{layer}.{first}.', f'{layer}.')] = torch.cat(rows)
     return fused
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .attention import choose_kernel
+from .pooling import PoolBlock
 
 
 class SplitQKV(nn.Module):
@@ -127,16 +128,32 @@ def attention_output(block: nn.Module, x: torch.Tensor, attended: torch.Tensor) 
     return _layer_scale(block, 1, block.attn.proj(attended))
 
 
-def feed_forward(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """The second half of a block: norm, MLP and LayerScale, with the residual.
+def add_attention(block: nn.Module, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """The residual of a block's attention; a pooling has none.
 
     Args:
-        block: timm's block.
+        block: timm's block, or `PoolBlock`.
+        x: tokens before the block (B, N, C).
+        output: `attention_output` (B, N, C).
+
+    Returns:
+        (B, N, C).
+    """
+    return output if isinstance(block, PoolBlock) else x + output
+
+
+def feed_forward(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The second half of a block: norm, MLP and LayerScale, with the residual; that of a pooling is the dense head's.
+
+    Args:
+        block: timm's block, or `PoolBlock`.
         x: tokens (B, N, C).
 
     Returns:
         (B, N, C).
     """
+    if isinstance(block, PoolBlock):
+        return x
     return x + _layer_scale(block, 2, block.mlp(block.norm2(x)))
 
 
@@ -146,6 +163,8 @@ def feed_forward_parts(block: nn.Module) -> list[nn.Module | nn.Parameter]:
     Args:
         block: timm's block.
     """
+    if isinstance(block, PoolBlock):
+        return []
     scale = getattr(block, 'ls2', None) or getattr(block, 'gamma_2', None)
     return [block.norm2, block.mlp, *([] if scale is None else [scale])]
 

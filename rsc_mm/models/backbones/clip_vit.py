@@ -33,6 +33,8 @@ class CLIPViT(ViTTower):
         windows: window attention of dense maps, see `ViTTower`.
     """
 
+    public_keys = 'OpenAI'
+
     def __init__(self, arch: str | dict = 'vit_base_patch16_clip_quickgelu_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
                  init_cfg: dict | None = None, compile: bool | dict = False,

@@ -33,6 +33,8 @@ class EVACLIPViT(ViTTower):
         windows: window attention of dense maps, see `ViTTower`.
     """
 
+    public_keys = 'EVA-CLIP'
+
     def __init__(self, arch: str | dict = 'eva02_base_patch16_clip_224', readout: str | dict = 'value',
                  out_indices: tuple[int, ...] | None = None, frozen_stages: int = 0, with_cp: bool = False,
                  init_cfg: dict | None = None, compile: bool | dict = False,

@@ -16,6 +16,19 @@ def resize_bicubic(position: torch.Tensor, grid: tuple[int, int]) -> torch.Tenso
     return F.interpolate(position, grid, mode='bicubic', align_corners=False, antialias=False)
 
 
+def resize_bilinear(position: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """Bilinear without antialiasing: PE-Core.
+
+    Args:
+        position: (1, C, h0, w0).
+        grid: the new height and width.
+
+    Returns:
+        (1, C, h, w).
+    """
+    return F.interpolate(position, grid, mode='bilinear', align_corners=False, antialias=False)
+
+
 def resize_antialiased(position: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     """Bicubic with antialiasing: timm, DINOv2 with registers.
 

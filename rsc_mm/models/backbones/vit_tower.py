@@ -60,12 +60,15 @@ class ViTTower(BaseModule):
         patch_size: in pixels.
         image_size: native side in pixels.
         num_prefix_tokens: P, class token and registers.
+        public_keys: whose key names a published file of the family has: 'open_clip', 'OpenAI' or 'EVA-CLIP'.
         readout_config: the canonical form of ``readout``, which is saved with every checkpoint.
 
     Raises:
         ValueError: a field is out of its range, or the network's blocks are of another kind.
         RuntimeError: in the forward pass, if the weights of ``init_cfg`` were never loaded.
     """
+
+    public_keys = 'open_clip'
 
     def __init__(self, vit: nn.Module, readout: str | dict, out_indices: tuple[int, ...] | None, frozen_stages: int,
                  with_cp: bool, init_cfg: dict | None, compile: bool | dict = False, windows: int = 1) -> None:
@@ -194,7 +197,15 @@ class ViTTower(BaseModule):
         Returns:
             (..., D).
         """
-        return self.dense_head()(self.vit.norm(tokens))
+        return self.dense_head()(self.final_norm()(tokens))
+
+    def readable_blocks(self) -> nn.ModuleList:
+        """The blocks among whose last a readout chooses."""
+        return self.vit.blocks
+
+    def final_norm(self) -> nn.Module:
+        """The norm between readout and `dense_head`."""
+        return self.vit.norm
 
     def dense_head(self) -> nn.Module:
         """The module that turns tokens after the final norm (..., C) into embeddings (..., D)."""
@@ -232,6 +243,14 @@ class ViTTower(BaseModule):
         """
         return resize_bicubic(position, grid)
 
+    def trained_parts(self) -> list[nn.Module]:
+        """What trains unless the readout leaves it unused: the blocks after the first ``frozen_stages``."""
+        return [self.vit.blocks[self.frozen_stages:]]
+
+    def unused_parts(self) -> list[nn.Module | nn.Parameter]:
+        """What gets no gradient from the dense map."""
+        return self.readout.unused(self.readable_blocks()[-self.readout.num_blocks:])
+
     def init_weights(self) -> None:
         """Load ``init_cfg.checkpoint``; without ``init_cfg`` the weights stay as timm initialised them."""
         if self.init_cfg and not self.is_init:
@@ -261,7 +280,8 @@ class ViTTower(BaseModule):
         self._loaded = True
 
     def _readout_blocks(self) -> set[int]:
-        return set(range(self.depth - self.readout.num_blocks, self.depth))
+        count = len(self.readable_blocks())
+        return set(range(count - self.readout.num_blocks, count))
 
     def _tokens(self, x: torch.Tensor, stops: set[int], windows: int = 1) -> tuple[
             dict[int, torch.Tensor], torch.Tensor | None, tuple[int, int]]:
@@ -279,8 +299,8 @@ class ViTTower(BaseModule):
 
     def _read(self, tokens: dict[int, torch.Tensor], rope: torch.Tensor | None) -> DenseTokens:
         """The readout of the tokens before the blocks that it reads."""
-        first = self.depth - self.readout.num_blocks
-        blocks, inputs = self.vit.blocks[first:], tuple(tokens[i] for i in range(first, self.depth))
+        blocks = self.readable_blocks()[-self.readout.num_blocks:]
+        inputs = tuple(tokens[i] for i in sorted(self._readout_blocks()))
         if self.with_cp and torch.is_grad_enabled() and self.frozen_stages < self.depth:
             return checkpoint(self.readout, blocks, inputs, rope, use_reentrant=False)
         return self.readout(blocks, inputs, rope)
@@ -329,13 +349,14 @@ class ViTTower(BaseModule):
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        first = self.depth - self.readout.num_blocks
         self.vit.requires_grad_(False)
-        self.vit.blocks[self.frozen_stages:].requires_grad_(True)
-        for part in self.readout.unused(self.vit.blocks[first:]):
-            part.requires_grad_(False)
         if self.frozen_stages == self.depth:
             self.readout.requires_grad_(False)
+            return
+        for part in self.trained_parts():
+            part.requires_grad_(True)
+        for part in self.unused_parts():
+            part.requires_grad_(False)
 
     def _check_network(self) -> None:
         block = self.vit.blocks[0]

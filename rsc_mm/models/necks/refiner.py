@@ -81,8 +81,11 @@ class Refiner(BaseModule):
         self.embedder = VisionEmbedder(width) if init == 'pacl' else None
         self.readout = copy.deepcopy(backbone.readout)  # a copy: training it must leave the frozen tower's alone
         self.rope = copy.deepcopy(getattr(vit, 'rope', None))
-        self.blocks = copy.deepcopy(vit.blocks[-num_blocks:]).requires_grad_(True) if init != 'pacl' else None
-        self.norm = copy.deepcopy(vit.norm).requires_grad_(False)
+        # Of a tower with attention pooling that one follows the last K blocks, see `PooledViTTower`.
+        readable = backbone.readable_blocks()
+        count = num_blocks + len(readable) - backbone.depth
+        self.blocks = copy.deepcopy(readable[-count:]).requires_grad_(True) if init != 'pacl' else None
+        self.norm = copy.deepcopy(backbone.final_norm()).requires_grad_(False)
         self.head = copy.deepcopy(backbone.dense_head()).requires_grad_(False)
         self.readout.requires_grad_(self.blocks is not None)
         for part in self._unused() if self.blocks else ():
@@ -109,11 +112,11 @@ class Refiner(BaseModule):
         Args:
             backbone: the tower, after its weights were loaded.
         """
-        self.norm.load_state_dict(backbone.vit.norm.state_dict())
+        self.norm.load_state_dict(backbone.final_norm().state_dict())
         self.head.load_state_dict(backbone.dense_head().state_dict())
         self.readout.load_state_dict(backbone.readout.state_dict())
         if self.init == 'last_blocks':
-            self.blocks.load_state_dict(backbone.vit.blocks[-len(self.blocks):].state_dict())
+            self.blocks.load_state_dict(backbone.readable_blocks()[-len(self.blocks):].state_dict())
         elif self.blocks is not None:
             self.blocks.apply(reset)
         if self.fc_inter is not None:

@@ -40,12 +40,15 @@ class Readout(nn.Module):
     Attributes:
         num_blocks: n, the number of last blocks whose inputs are read.
         fields: names of the constructor's arguments that change the output, each kept as an attribute.
+        in_pooling: whether it works in the attention pooling of towers that have one, see `PooledViTTower`, instead
+            of in the last blocks.
         reads_prefix: whether the result depends on the prefix tokens of the inputs.
         num_prefix_tokens: P, class token and registers, which come first and are left out of the result.
     """
 
     num_blocks: int = 1
     reads_prefix: bool = True
+    in_pooling: bool = True
     fields: tuple[str, ...] = ()
 
     def __init__(self, vit: nn.Module) -> None:

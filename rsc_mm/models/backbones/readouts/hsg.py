@@ -41,6 +41,7 @@ class HSGReadout(Readout):
 
     fields = ('num_layers', 'project')
     reads_prefix = False
+    in_pooling = False
 
     def __init__(self, vit: nn.Module, num_layers: int = 3, project: str = 'per_layer') -> None:
         super().__init__(vit)

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from rsc_mm.models.backbones.blocks import attention_output, feed_forward, projections, run_block
+from rsc_mm.models.backbones.blocks import add_attention, attention_output, feed_forward, projections, run_block
 from rsc_mm.registry import READOUTS
 
 from .base import DenseTokens, Readout
@@ -13,6 +13,8 @@ class VanillaReadout(Readout):
 
     .. math:: y = x + \mathrm{Attn}(\mathrm{LN}_1 x), \quad z = y + \mathrm{MLP}(\mathrm{LN}_2 y)
     """
+
+    in_pooling = False
 
     def forward(self, blocks: nn.ModuleList, inputs: tuple[torch.Tensor, ...],
                 rope: torch.Tensor | None) -> DenseTokens:
@@ -63,5 +65,5 @@ class ValueReadout(Readout):
         """
         block, x = blocks[-1], self.patches(inputs[-1])  # (B, N, C)
         normed = block.norm1(x)
-        x = x + attention_output(block, normed, projections(block.attn)[2](normed))
+        x = add_attention(block, x, attention_output(block, normed, projections(block.attn)[2](normed)))
         return DenseTokens(feed_forward(block, x))

@@ -26,6 +26,7 @@ class ValueClassReadout(ValueReadout):
     """
 
     reads_prefix = True
+    in_pooling = False
 
     def __init__(self, vit: nn.Module) -> None:
         super().__init__(vit)
