@@ -11,7 +11,7 @@ from .position import resize_bilinear
 from .vit_tower import ViTTower
 
 # What makes timm's VisionTransformer a SigLIP, and its Eva a PE-Core tower.
-SIGLIP = dict(class_token=False, global_pool='map')
+SIGLIP = dict(class_token=False, global_pool='map', num_classes=0)
 PE_CORE = dict(attn_type='rope', use_pre_transformer_norm=True, use_rot_pos_emb=True, ref_feat_shape=(24, 24),
                rope_grid_offset=1., rope_grid_indexing='xy', global_pool='map')
 
