@@ -65,7 +65,7 @@ class SafeCheckpointHook(CheckpointHook):
                              'saved')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
-        """Save the best; the one before it goes when the new one is there.
+        """Save the best; the one before it goes when the new one is there. A validation without training saves nothing.
 
         Args:
             runner: the runner.
@@ -74,6 +74,8 @@ class SafeCheckpointHook(CheckpointHook):
         Raises:
             KeyError: the metric of ``save_best`` is not among them.
         """
+        if not hasattr(self, 'file_backend'):  # made when training starts; `Runner.val` alone does not
+            return
         if self.save_best and metrics and (unknown := set(self.save_best) - {'auto', *metrics}):
             raise KeyError(f'default_hooks.checkpoint.save_best: found {sorted(unknown)}, expected some of '
                            f'{sorted(metrics)}')
