@@ -1,4 +1,7 @@
+import re
 import socket
+import sys
+from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -101,8 +104,9 @@ def test_open_clip_tags_know_their_activation(arch: str, tag: str, no_network: N
         CLIPTextEncoder(arch, f'open_clip::ViT-B-16/{tag}')
 
 
-@pytest.mark.parametrize('arch', ['EVA02-B-17', 'ViT-B-16-SigLIP', 'coca_ViT-B-32', {'width': 64},
-                                  {**ARCH, 'pool_type': 'last'}, {**ARCH, 'vocab_size': 100}])
+@pytest.mark.parametrize('arch', ['EVA02-B-17', 'coca_ViT-B-32', 'roberta-ViT-B-32', {'width': 64},
+                                  {**ARCH, 'pool_type': 'last'}, {**ARCH, 'vocab_size': 100},
+                                  {**ARCH, 'hf_tokenizer_name': 'toy', 'pool_type': 'first'}])
 def test_bad_arch(arch: str | dict) -> None:
     with pytest.raises(ValueError, match=r"CLIPTextEncoder field 'arch': found"):
         CLIPTextEncoder(arch, None)
@@ -146,6 +150,93 @@ def test_texts_must_be_a_list(texts: list | str) -> None:
 
 def test_no_network_is_used(no_network: None) -> None:
     CLIPTextEncoder(ARCH, whole_clip().state_dict()).encode(TEXTS)
+
+
+SIGLIP = {**TEXT, 'vocab_size': 300, 'no_causal_mask': True, 'pool_type': 'last', 'proj_bias': True,
+          'norm_kwargs': {'eps': 1e-6}, 'act_kwargs': {'approximate': 'tanh'}, 'hf_tokenizer_name': 'toy',
+          'tokenizer_kwargs': {'clean': 'canonicalize'}}
+
+
+def siglip_clip() -> torch.nn.Module:
+    torch.manual_seed(0)
+    clip = open_clip.CustomTextCLIP(8, dict(VISION), dict(SIGLIP)).eval()
+    torch.nn.init.normal_(clip.text.text_projection.bias)
+    return clip
+
+
+class ToyTokenizer:
+    """Bytes as tokens, an end token, padding by the end token: what open_clip's `HFTokenizer` asks of transformers."""
+
+    @classmethod
+    def from_pretrained(cls, name: str, cache_dir: None = None) -> 'ToyTokenizer':
+        if name != 'toy':
+            raise OSError(f'no connection to read {name}')
+        return cls()
+
+    def __call__(self, texts: list[str], padding: str, max_length: int, truncation: bool,
+                 return_tensors: str | None = None) -> SimpleNamespace:
+        rows = [[*text.encode(), 256] for text in texts]
+        rows = [[*row[:max_length - 1], 256] if truncation else row for row in rows]
+        rows = [row + [256] * (max_length - len(row)) for row in rows]
+        return SimpleNamespace(input_ids=torch.tensor(rows) if return_tensors else rows)
+
+
+@pytest.fixture
+def transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'transformers', SimpleNamespace(AutoTokenizer=ToyTokenizer))
+
+
+def test_siglip_equals_open_clip(transformers: None) -> None:
+    """No mask, the last position, a bias; tokens of the whole context in every batch; open_clip's own cleaning."""
+    clip, texts = siglip_clip(), ['A small_dog.', 'dog', 'two dogs, a cat']
+    encoder = CLIPTextEncoder({**SIGLIP, 'embed_dim': 8}, clip.state_dict(), batch_size=2)
+    tokens = open_clip.tokenizer.HFTokenizer('toy', TEXT['context_length'], clean='canonicalize')(texts)
+    assert torch.equal(encoder.tokenize(texts, TEXT['context_length']), tokens)
+    with torch.no_grad():
+        theirs = clip.encode_text(tokens)
+    torch.testing.assert_close(encoder.encode(texts, normalize=False), theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('name', ['ViT-B-16-SigLIP', 'PE-Core-B-16'])
+def test_named_towers_equal_open_clip_on_tokens(name: str) -> None:
+    """The named configuration with two of its layers."""
+    config = open_clip.get_model_config(name)
+    text = {**config['text_cfg'], 'layers': 2}
+    clip = open_clip.CustomTextCLIP(config['embed_dim'], dict(VISION), dict(text)).eval()
+    assert text_fields(name) == {**config['text_cfg'], 'embed_dim': config['embed_dim'], 'quick_gelu': False}
+    encoder = CLIPTextEncoder({**text_fields(name), 'layers': 2}, clip.state_dict())
+    tokens = open_clip.tokenize(TEXTS, text['context_length']).clamp(max=text['vocab_size'] - 1)
+    encoder.tokenize = lambda texts, length: tokens
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.encode(TEXTS, normalize=False), clip.encode_text(tokens), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('name', ['ViT-B-16-SigLIP2', 'ViT-SO400M-14-SigLIP2', 'ViT-gopt-16-SigLIP2-256',
+                                  'PE-Core-L-14-336'])
+def test_named_towers_build(name: str) -> None:
+    with torch.device('meta'):
+        encoder = CLIPTextEncoder(name, None)
+    assert encoder.embed_dim == open_clip.get_model_config(name)['embed_dim']
+
+
+@pytest.mark.parametrize('installed', [True, False])
+def test_without_its_tokenizer_a_tower_names_the_way_out(installed: bool, transformers: None,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, 'transformers', None)
+    arch = {**SIGLIP, 'embed_dim': 8, 'hf_tokenizer_name': 'timm/ViT-B-16-SigLIP2'}
+    encoder = CLIPTextEncoder(arch, None)
+    with pytest.raises(OSError, match=r"no tokenizer 'timm/ViT-B-16-SigLIP2'.*transformers.*dump_text_embeddings\.py"):
+        encoder.encode(['dog'])
+
+
+def test_a_long_text_of_a_hub_tokenizer_is_named_not_cut(transformers: None) -> None:
+    encoder = CLIPTextEncoder({**SIGLIP, 'embed_dim': 8}, None)
+    encoder.encode(['x' * 19])  # and the end token: the context of 20
+    with pytest.raises(ValueError, match=re.escape(f"text '{'x' * 20}': found more than 20 tokens")):
+        encoder.encode(['dog', 'x' * 20])
+    with pytest.raises(ValueError, match='expected a list'):
+        encoder.encode('dog')
 
 
 @pytest.fixture

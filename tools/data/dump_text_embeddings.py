@@ -3,10 +3,13 @@
   python tools/data/dump_text_embeddings.py coco_panoptic OUT.npy --checkpoint EVA02_CLIP_B_psz16_s8B.pt
   python tools/data/dump_text_embeddings.py annotations/lvis_v1_val.json OUT.pt --checkpoint ... --arch EVA02-L-14-336
   python tools/data/dump_text_embeddings.py "zebra crossing,traffic cone" OUT.safetensors --checkpoint ... --background
+  python tools/data/dump_text_embeddings.py coco_panoptic OUT.safetensors --arch ViT-B-16-SigLIP2 \\
+      --checkpoint open_clip::ViT-B-16-SigLIP2/webli
 
 The ending of OUT chooses the format: .pt is a dict of name -> embedding as F-ViT reads it, .npy an array in class order
 as CLIPSelf reads it, .safetensors both the array and the names. Configs take any of them as `class_embeddings`.
-Each embedding is the normalised mean over the prompt set's templates, in float32.
+Each embedding is the normalised mean over the prompt set's templates, in float32. SigLIP's tokenizers need transformers and
+a model hub: machines without them read the file.
 """
 import argparse
 import json

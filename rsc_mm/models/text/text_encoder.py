@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from rsc_mm.registry import MODELS
 
+from .hub_tokenizer import HubTokenizer
 from .text_tower import build_text_tower, load_text_tower, text_fields, tokenize
 
 
@@ -16,18 +17,21 @@ class CLIPTextEncoder(nn.Module):
     .. math:: e(t) = W^T \mathrm{LN}(\mathrm{transformer}(\mathrm{BPE}(t))_{EOT})
 
     Attention is causal, so positions after the end-of-text token never reach the embedding: a batch is cut to its
-    longest text instead of filling the whole context, which changes nothing but the time.
+    longest text instead of filling the whole context, which changes nothing but the time. SigLIP (Zhai et al., ICCV
+    2023) attends to everything and reads the last position, so that the padding is a part of its input.
 
     Args:
-        arch: open_clip's config name ('EVA02-B-16', 'EVA02-L-14-336', 'ViT-B-16', 'ViT-B-16-quickgelu', ...) or a
-            dict of embed_dim and, where they differ from ViT-B-16's, context_length, width, heads, layers, mlp_ratio,
-            ls_init_value, quick_gelu. Towers with another tokenizer (SigLIP, multilingual) are refused.
+        arch: open_clip's config name ('EVA02-B-16', 'ViT-B-16-quickgelu', 'PE-Core-B-16', 'ViT-B-16-SigLIP2', ...) or
+            a dict of embed_dim and, where they differ from ViT-B-16's, context_length, width, heads, layers,
+            mlp_ratio, ls_init_value, quick_gelu; for SigLIP also open_clip's vocab_size, no_causal_mask, pool_type,
+            proj_bias, norm_kwargs, act_kwargs, hf_tokenizer_name and tokenizer_kwargs. A tokenizer with a name is read
+            from a model hub or a folder when it is first used, see `HubTokenizer`.
         checkpoint: file or state dict with the tower (original EVA-CLIP, open_clip, OpenAI, ours), or
             'open_clip::MODEL/TAG', the only form that downloads. None: random weights, for training or tests.
         batch_size: texts per forward pass.
 
     Raises:
-        ValueError: ``arch`` is unknown or not of the CLIP family.
+        ValueError: ``arch`` is unknown or of another family.
         FileNotFoundError: there is no such checkpoint.
         CheckpointError: the checkpoint holds no text tower, or one with other keys, shapes or activation.
     """
@@ -36,6 +40,7 @@ class CLIPTextEncoder(nn.Module):
         super().__init__()
         self.fields = text_fields(arch)
         self.tower = build_text_tower(self.fields)
+        self.tokenize = HubTokenizer(self.fields) if 'hf_tokenizer_name' in self.fields else tokenize
         self.batch_size = batch_size
         if checkpoint is not None:
             load_text_tower(self.tower, self.fields, checkpoint)
@@ -70,6 +75,7 @@ class CLIPTextEncoder(nn.Module):
 
         Raises:
             ValueError: a text does not fit the context; it is named, never cut.
+            OSError: the tokenizer of a model hub is not at hand.
         """
         return self.encode_with_gradient(texts, normalize)
 
@@ -86,7 +92,7 @@ class CLIPTextEncoder(nn.Module):
         Raises:
             ValueError: a text does not fit the context.
         """
-        tokens = tokenize(texts, self.tower.context_length)
+        tokens = self.tokenize(texts, self.tower.context_length)
         device = self.tower.positional_embedding.device
         embeddings = torch.empty(len(texts), self.embed_dim, device=device)
         # Texts of like length share a batch: a batch costs as much as its longest text.
@@ -106,6 +112,8 @@ class CLIPTextEncoder(nn.Module):
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens (T, L) -> embeddings (T, D)."""
+        if self.tower.attn_mask is None or self.tower.pool_type != 'argmax':
+            return self.tower(tokens)
         tower, end = self.tower, tokens.argmax(dim=1)  # end-of-text has the highest id
         length = int(end.max()) + 1
         x = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]

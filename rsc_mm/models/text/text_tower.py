@@ -1,17 +1,21 @@
-"""The parts of a CLIP text tower: its fields, network, tokens, and its weights in any public checkpoint."""
+"""The parts of a text tower: its fields, network, tokens, and its weights in any public checkpoint."""
 import difflib
+from functools import partial
 from pathlib import Path
 
 import open_clip
 import torch
-from open_clip.transformer import QuickGELU, TextTransformer
+from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import nn
 
 from rsc_mm.utils.checkpoint import CheckpointError, Weights, read_checkpoint, unwrap
 
-# Causal attention, argmax pooling and the BPE vocabulary that ships with open_clip are common to the whole family.
+# Causal attention, argmax pooling and the BPE vocabulary that ships with open_clip are common to CLIP's family.
 ARCH_FIELDS = ('embed_dim', 'quick_gelu', 'context_length', 'vocab_size', 'width', 'heads', 'layers', 'mlp_ratio',
                'ls_init_value')
+# What SigLIP's towers have beside: no mask, the last position, a bias, and a tokenizer of a model hub.
+NETWORK_FIELDS = ('no_causal_mask', 'pool_type', 'proj_bias', 'norm_kwargs', 'act_kwargs')
+TOKENIZER_FIELDS = ('hf_tokenizer_name', 'tokenizer_kwargs')
 VOCAB_SIZE = 49408
 # Where the text tower is in a whole CLIP: open_clip's custom-text and EVA-CLIP's layout, ours, and OpenAI's flat one.
 PREFIXES = ('text.', 'tower.', 'text_encoder.tower.', '')
@@ -19,7 +23,7 @@ FLAT_KEYS = ('token_embedding.', 'positional_embedding', 'transformer.', 'ln_fin
 
 
 def text_fields(arch: str | dict) -> dict:
-    """The fields of a text tower, `ARCH_FIELDS` and nothing else.
+    """The fields of a text tower, those of open_clip's ``text_cfg`` that are supported and nothing else.
 
     Args:
         arch: open_clip's config name, or a dict of the fields.
@@ -28,16 +32,22 @@ def text_fields(arch: str | dict) -> dict:
         The fields that differ from `TextTransformer`'s defaults; embed_dim and quick_gelu always.
 
     Raises:
-        ValueError: unknown name, or a field that the CLIP family does not have.
+        ValueError: unknown name, or a field, pooling or vocabulary that is neither CLIP's nor SigLIP's.
     """
     fields = _named_fields(arch) if isinstance(arch, str) else dict(arch)
     fields.setdefault('quick_gelu', False)
-    unknown = sorted(set(fields) - set(ARCH_FIELDS))
-    if unknown or 'embed_dim' not in fields or fields.get('vocab_size', VOCAB_SIZE) != VOCAB_SIZE:
+    unknown = sorted(set(fields) - {*ARCH_FIELDS, *NETWORK_FIELDS, *TOKENIZER_FIELDS})
+    hub = 'hf_tokenizer_name' in fields
+    if unknown or 'embed_dim' not in fields or not hub and fields.get('vocab_size', VOCAB_SIZE) != VOCAB_SIZE:
         raise ValueError(f"CLIPTextEncoder field 'arch': found {arch!r} with the fields {sorted(fields)}, of which "
-                         f"{unknown} are not of CLIP's text tower; expected 'embed_dim' and any of "
-                         f'{list(ARCH_FIELDS[1:])}, vocab_size {VOCAB_SIZE}. Towers with their own tokenizer or '
-                         'pooling (SigLIP, CoCa, multilingual) are not supported')
+                         f"{unknown} are not supported; expected 'embed_dim' and any of "
+                         f'{[*ARCH_FIELDS[1:], *NETWORK_FIELDS, *TOKENIZER_FIELDS]}, vocab_size {VOCAB_SIZE} without '
+                         'hf_tokenizer_name. CoCa and towers of transformers (multilingual) are not supported')
+    pool = fields.get('pool_type', 'argmax')
+    if pool not in (('argmax', 'last') if hub else ('argmax', )):
+        raise ValueError(f"CLIPTextEncoder field 'arch': found pool_type {pool!r} and hf_tokenizer_name "
+                         f"{fields.get('hf_tokenizer_name')!r}, expected 'argmax', or with a hub's tokenizer 'last': "
+                         "the last position of CLIP's own tokens is padding")
     return fields
 
 
@@ -47,9 +57,11 @@ def build_text_tower(fields: dict) -> TextTransformer:
     Args:
         fields: as `text_fields` returns them.
     """
-    rest = {name: value for name, value in fields.items() if name not in ('embed_dim', 'quick_gelu')}
-    activation = QuickGELU if fields['quick_gelu'] else nn.GELU
-    return TextTransformer(output_dim=fields['embed_dim'], act_layer=activation, **rest)
+    apart = ('embed_dim', 'quick_gelu', 'norm_kwargs', 'act_kwargs', *TOKENIZER_FIELDS)
+    rest = {name: value for name, value in fields.items() if name not in apart}
+    activation = partial(QuickGELU if fields['quick_gelu'] else nn.GELU, **fields.get('act_kwargs') or {})
+    norm = partial(LayerNorm, **fields.get('norm_kwargs') or {})
+    return TextTransformer(output_dim=fields['embed_dim'], act_layer=activation, norm_layer=norm, **rest)
 
 
 def tokenize(texts: list[str], context_length: int) -> torch.Tensor:
