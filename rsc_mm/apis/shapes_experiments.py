@@ -133,8 +133,8 @@ def evaluate(evaluation: Run, checkpoint: str, place: Path, split: str = 'val', 
 def run(command: list[str], threads: int | None = None) -> None:
     """Run a command with its output on the console; stop with its exit status if it fails."""
     start = time.time()
-    limit = {} if threads is None else {'OMP_NUM_THREADS': str(threads)}
-    status = subprocess.run(command, env={**os.environ, **limit}).returncode
+    limit = [] if threads is None else ['env', f'OMP_NUM_THREADS={threads}']
+    status = subprocess.run([*limit, *command]).returncode
     if status:
         raise SystemExit(f'stopped: {" ".join(command)} ended with status {status}; the same command goes on from here')
     print(f'[{time.time() - start:.0f} s] {" ".join(command[1:4])}', flush=True)

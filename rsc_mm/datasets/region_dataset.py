@@ -71,7 +71,7 @@ class RegionDataset(Dataset):
         if self.table.left_out:
             print_log(self.table.left_out, 'current', level=30)
         if self.regions.needs:
-            self._check_annotated()
+            self._check_annotated(ann_file)
         # In shared memory: workers mark the images that they found bad, whoever marks last sees all of them.
         self._bad = torch.zeros(len(self.table), dtype=torch.bool).share_memory_()
 
@@ -151,12 +151,13 @@ class RegionDataset(Dataset):
         segmentation_root = path.removesuffix('.json') if seg_prefix is None else str(Path(data_root, seg_prefix))
         return below(load_packed(path, self.regions.needs, self.cache_dir), image_root, segmentation_root)
 
-    def _check_annotated(self) -> None:
+    def _check_annotated(self, ann_file: str | list[str | None] | None) -> None:
         """Says how many images have no annotation, and leaves them out where the source wants none of them."""
         keep = np.diff(self.table.first) > 0
         if not keep.any():
-            raise ValueError('RegionDataset.ann_file: found no image with an annotation, expected at least one of the '
-                             f'{len(keep)} images with boxes for {type(self.regions).__name__}; is it the right file?')
+            raise ValueError(f'{ann_file}, RegionDataset.ann_file: found no image with an annotation, expected at '
+                             f'least one of the {len(keep)} images with boxes for {type(self.regions).__name__}; is it '
+                             'the right file?')
         if keep.all():
             return
         consequence = 'are left out' if self.regions.annotated_only else \

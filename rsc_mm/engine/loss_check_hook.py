@@ -55,8 +55,9 @@ class LossCheckHook(Hook):
         """
         weights = checkpoint.get('state_dict', checkpoint)
         if ruined := not_finite(weights):
-            raise CheckpointError(f'the checkpoint to load: {len(ruined)} of {len(weights)} tensors hold values that '
-                                  f'are not finite, {ruined[:5]} first; expected weights of a run that did not diverge')
+            raise CheckpointError(f'checkpoint {runner._load_from}: {len(ruined)} of {len(weights)} tensors hold '
+                                  f'values that are not finite, {ruined[:5]} first; expected weights of a run that did not '
+                                  'diverge')
 
 
 def _message(runner: Runner, broken: list[str], own: dict[str, torch.Tensor], data_batch: dict | None) -> str:
@@ -66,8 +67,13 @@ def _message(runner: Runner, broken: list[str], own: dict[str, torch.Tensor], da
     lines = [f'process {rank}: {losses or "finite"}, images {names}' for rank, losses, names in found]
     return (f'step {runner.iter + 1}: found losses that are not finite in {broken}, expected finite ones; nothing of '
             f'this step is saved.\n' + '\n'.join(lines) +
-            f'\nThe last checkpoint is {last_checkpoint(runner.work_dir)}: --resume goes on from it, after a look at '
-            'these images, the learning rate, or optim_wrapper.clip_grad')
+            f'\n{_way_on(runner)}, after a look at these images, the learning rate, or optim_wrapper.clip_grad')
+
+
+def _way_on(runner: Runner) -> str:
+    last = last_checkpoint(runner.work_dir)
+    return f'The last checkpoint is {last}: --resume goes on from it' if last else \
+        'No checkpoint was saved: start again'
 
 
 def image_names(data_batch: dict | None) -> list[str]:

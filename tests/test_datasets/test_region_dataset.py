@@ -190,8 +190,8 @@ def test_images_without_proposals_are_counted_and_a_file_without_any_is_refused(
     assert len(lines) == 3
     write_json(root / 'ann.json', coco(3, annotations=[]))
     for source in ('ProposalRegions', 'InstanceRegions', 'RegionTextRegions'):
-        with pytest.raises(ValueError, match=r'ann_file: found no image with an annotation, expected at least one of '
-                           rf'the 3 images with boxes for {source}'):
+        with pytest.raises(ValueError, match=r'ann\.json, RegionDataset.ann_file: found no image with an annotation, '
+                           rf'expected at least one of the 3 images with boxes for {source}'):
             dataset(root, {'type': source})
 
 

@@ -34,6 +34,12 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_saved(tmp_path):
     assert resumed.iter == 12 and math.isfinite(resumed.model.weight.item())
 
 
+def test_before_the_first_checkpoint_training_starts_again(tmp_path):
+    first = next(iter(toy_runner(tmp_path / 'order').train_dataloader.batch_sampler.sampler)).index
+    with pytest.raises(ValueError, match='No checkpoint was saved: start again, after a look at these images'):
+        toy_runner(tmp_path / 'run', Numbers(broken=first)).train()
+
+
 def test_a_huge_learning_rate_leaves_finite_checkpoints(tmp_path):
     optimizer = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e15))
     with pytest.raises(ValueError, match='not finite'):
@@ -44,7 +50,7 @@ def test_a_huge_learning_rate_leaves_finite_checkpoints(tmp_path):
 
 def test_weights_that_are_not_finite_are_not_loaded(tmp_path):
     torch.save({'state_dict': {'weight': torch.tensor(float('nan'))}}, tmp_path / 'ruined.pth')
-    with pytest.raises(CheckpointError, match="1 of 1 tensors hold values that are not finite, .'weight'. first"):
+    with pytest.raises(CheckpointError, match="ruined.pth: 1 of 1 tensors hold .* not finite, .'weight'. first"):
         toy_runner(tmp_path / 'run', load_from=str(tmp_path / 'ruined.pth')).train()
 
 
