@@ -56,8 +56,8 @@ class LossCheckHook(Hook):
         weights = checkpoint.get('state_dict', checkpoint)
         if ruined := not_finite(weights):
             raise CheckpointError(f'checkpoint {runner._load_from}: {len(ruined)} of {len(weights)} tensors hold '
-                                  f'values that are not finite, {ruined[:5]} first; expected weights of a run that did not '
-                                  'diverge')
+                                  f'values that are not finite, {ruined[:5]} first; expected weights of a run that did '
+                                  'not diverge')
 
 
 def _message(runner: Runner, broken: list[str], own: dict[str, torch.Tensor], data_batch: dict | None) -> str:
