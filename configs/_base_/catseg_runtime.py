@@ -9,6 +9,7 @@ custom_imports = dict(
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval=5000),
-    readout=dict(type='rsc_mm.ReadoutHook'))
+    readout=dict(type='rsc_mm.ReadoutHook'),
+    label_order=dict(type='rsc_mm.LabelOrderHook'))
 log_processor = dict(by_epoch=False)
 visualizer = dict(type='SegLocalVisualizer', name='visualizer')

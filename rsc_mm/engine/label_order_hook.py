@@ -9,11 +9,29 @@ from rsc_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class LabelOrderHook(Hook):
-    """Refuse to evaluate a segmentor whose classes are not those of its data, in the same order.
+    """Refuse to train or evaluate a segmentor whose classes are not those of its data, in the same order.
 
     A segmentor by text numbers its labels by its own vocabulary. Where that has a class more, such as a background, or
     another order, every label is shifted and the metric falls without an error.
     """
+
+    def __init__(self) -> None:
+        self._trained = False
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Check before the first batch of this run, when the model is in training mode and has the classes of training.
+
+        Args:
+            runner: the runner.
+            batch_idx: number of the batch, not 0 after a resumption.
+            data_batch: not used.
+
+        Raises:
+            ValueError: see `check_label_order`.
+        """
+        if not self._trained:
+            self._check(runner, 0, runner.train_dataloader)
+        self._trained = True
 
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Check before the first batch, when the model is in eval mode and has the classes of test.

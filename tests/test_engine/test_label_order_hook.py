@@ -24,3 +24,16 @@ def test_a_class_more_or_another_order_is_refused():
         run(('cat', 'table'))
     with pytest.raises(ValueError, match=r"found 'cat' at label 0, expected it at 1, .*\(2 names lie elsewhere"):
         run(('cat', 'background', 'table'))
+
+
+def test_training_is_checked_once_wherever_it_is_resumed():
+    def train(hook: LabelOrderHook, classes: tuple, batch: int) -> None:
+        loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=classes)))
+        model = SimpleNamespace(classes=VOCABULARY)
+        hook.before_train_iter(SimpleNamespace(model=model, train_dataloader=loader), batch)
+
+    with pytest.raises(ValueError, match="found 1 classes from 'cat' to 'cat', expected the 3 of the segmentor's"):
+        train(LabelOrderHook(), ('cat', ), 500)
+    hook = LabelOrderHook()
+    train(hook, VOCABULARY, 500)
+    train(hook, ('cat', ), 501)

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import nn
 from torch.nn import functional as F
 
+from rsc_mm.models.text.prompts import prompt_templates
 from rsc_mm.registry import MODELS
 
 from .cost_aggregator import CostAggregator
@@ -22,6 +23,9 @@ class CATSegHead(BaseModule):
         loss: config of the loss, `PixelBCELoss`.
         ignore_index: label of pixels without a class.
         init_cfg: see MMEngine's ``BaseModule``.
+
+    Raises:
+        ValueError: the aggregator takes another number of prompts than the vocabulary has.
     """
 
     align_corners = False
@@ -31,6 +35,10 @@ class CATSegHead(BaseModule):
         super().__init__(init_cfg)
         self.vocabulary = MODELS.build(vocabulary)
         self.aggregator = CostAggregator(**aggregator)
+        prompts, channels = len(prompt_templates(self.vocabulary.prompts)), self.aggregator.cost_embedding.in_channels
+        if channels != prompts:
+            raise ValueError(f"CATSegHead field 'aggregator.prompt_channel': found {channels}, expected {prompts}, the "
+                             "number of templates in 'vocabulary.prompts'")
         self.upsamplers = nn.ModuleList(
             nn.ConvTranspose2d(in_channels, projection.in_channels, kernel_size=factor, stride=factor)
             for factor, projection in zip((2, 4), self.aggregator.decoder_projections))

@@ -113,6 +113,7 @@ class CostAggregator(nn.Module):
         return x
 
     def _embed(self, cost: torch.Tensor) -> torch.Tensor:
+        cost = cost.to(self.cost_embedding.weight)  # float32 so far, also in a model of half precision
         maps = self.cost_embedding(cost.flatten(0, 1))  # (B*T, C, h, w)
         return maps.unflatten(0, cost.shape[:2]).permute(0, 1, 3, 4, 2)  # (B, T, h, w, C)
 

@@ -235,6 +235,17 @@ def test_training_steps_lower_the_loss_and_move_nothing_else(fields):
         torch.testing.assert_close(model.decode_head.vocabulary()[0], texts)
 
 
+def test_frozen_text_of_80_templates_trains():
+    """The first version's text: encoded once, without gradient."""
+    model = tiny_catseg(finetune=dict(visual=('q.weight', 'v.weight'), text=()), vocabulary=dict(prompts='imagenet'),
+                        aggregator=dict(prompt_channel=80)).train()
+    text = model.decode_head.vocabulary()
+    assert text.shape == (len(CLASSES), 80, 24) and not text.requires_grad
+    assert model.decode_head.vocabulary() is text
+    sum(model(**batch(model, [(64, 64)] * 2, training=True), mode='loss').values()).backward()
+    assert model.decode_head.aggregator.cost_embedding.weight.grad.abs().amax(dim=(0, 2, 3)).min() > 0
+
+
 def test_bfloat16_is_finite(model):
     data = batch(model, [(64, 64)] * 2, training=True)
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -250,6 +261,7 @@ def test_bfloat16_is_finite(model):
     (dict(finetune=dict(image=())), r"field 'finetune': found the towers \['image'\], expected \['text', 'visual'\]"),
     (dict(finetune=dict(text=('q', ))), r"field 'finetune.text': found 'q', which block 0 does not have"),
     (dict(vocabulary=dict(arch={**TEXT, 'embed_dim': 8})), 'found embeddings of 24 channels .* and 8 from the text'),
+    (dict(vocabulary=dict(prompts='imagenet')), "field 'aggregator.prompt_channel': found 1, expected 80, the"),
     (dict(vocabulary=dict(classes=['cat', 'cat'])), r"field 'classes': found \['cat'\] more than once"),
 ])
 def test_bad_fields_are_named(fields, message):

@@ -7,7 +7,11 @@ pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
 from mmengine.optim import build_optim_wrapper  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
+from mmseg.registry import DATASETS  # noqa: E402
 
+import rsc_mm.datasets.segmentation  # noqa: E402, F401  registers the data sets
+from rsc_mm.engine.label_order_hook import check_label_order  # noqa: E402
+from rsc_mm.models.text import read_class_names  # noqa: E402
 from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
 from tests.test_tools.common import REPOSITORY  # noqa: E402
 
@@ -36,6 +40,19 @@ def test_the_model_builds_with_the_paper_s_constants(leaf):
     assert aggregator.pooling_size == (2, 2) and aggregator.pad_len == 256 and len(aggregator.spatial_layers) == 2
     assert model.test_cfg.size == (640, 640) and model.test_cfg.stride == (256, 256)
     assert model.decode_head.loss_decode.ignore == 'negative'
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_labels_of_vocabulary_and_data_sets_are_in_one_order(leaf):
+    config = Config.fromfile(REPOSITORY / f'configs/catseg/{leaf}.py')
+    vocabulary = config.model.decode_head.vocabulary
+    pairs = [(config.test_dataloader, vocabulary.test_classes)]
+    if 'train_dataloader' in config:
+        pairs += [(config.train_dataloader, vocabulary.classes), (config.val_dataloader, vocabulary.test_classes)]
+    for loader, classes in pairs:
+        data = loader.dataset
+        check_label_order(data.get('metainfo', DATASETS.get(data.type).METAINFO)['classes'], read_class_names(classes))
+    assert config.default_hooks.label_order.type == 'rsc_mm.LabelOrderHook'
 
 
 def test_rates_and_decay_by_role():

@@ -116,6 +116,20 @@ def test_pooling_and_bfloat16_train():
         assert (model(image, text, guidance, pooling_size=1) - full).abs().max() > 1e-3
 
 
+@torch.no_grad()
+def test_a_model_of_another_precision(official, aggregator):
+    image, text, guidance = inputs(21, (7, 8))
+    expected = aggregator(image, text, guidance)
+    for dtype, limit in ((torch.float64, 1e-5), (torch.bfloat16, 0.1)):
+        model = CostAggregator(**SIZES)
+        model.load_state_dict(convert_catseg_aggregator(official))
+        logits = model.to(dtype)(image.to(dtype), text.to(dtype), [g.to(dtype) for g in guidance])
+        assert logits.dtype == dtype
+        both = (logits > -100) & (expected > -100)  # of nearly equal cosines another may be the best
+        assert both.sum() >= 0.9 * (expected > -100).sum()
+        assert (logits.float() - expected)[both].abs().max() < limit * expected[both].abs().max()
+
+
 def test_official_weights_that_are_none_are_refused():
     with pytest.raises(CheckpointError, match=r"found the keys \['a.weight'\] .* expected 'conv1.weight'"):
         convert_catseg_aggregator({'a.weight': torch.zeros(1)})
