@@ -80,6 +80,12 @@ class DenseCLIP:
 
         Returns:
             (D,) of one image, (B, D) of several; float32.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> model.encode_image(['projects/shapes_clip/scene.jpg'] * 2).shape
+            (2, 128)
         """
         inputs, single = read_images(images)
         rows = [self._encode_whole(inputs[first:first + AT_ONCE]) for first in range(0, len(inputs), AT_ONCE)]
@@ -95,6 +101,12 @@ class DenseCLIP:
 
         Returns:
             (D, h, w) float32 of one image, a list of them of several; ``h = ceil(H' / patch)`` of the resized image.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> model.encode_dense('projects/shapes_clip/scene.jpg').shape
+            (128, 16, 16)
         """
         inputs, single = read_images(images)
         maps: dict[int, torch.Tensor] = {}
@@ -128,6 +140,14 @@ class DenseCLIP:
 
         Raises:
             ValueError: a box has no area or lies outside the image, a mask is empty or of another size, a name twice.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> boxes = [[72, 14, 104, 44], [10, 20, 60, 70]]
+            >>> found = model.classify_regions('projects/shapes_clip/scene.jpg', boxes, ['heart', 'cross', 'lines'])
+            >>> found.names[0], found.scores.shape
+            ('heart', (2, 3))
         """
         pixels = read_one(image)
         regions = np.asarray(regions.cpu() if isinstance(regions, torch.Tensor) else regions)
@@ -207,6 +227,16 @@ class DenseCLIP:
 
         Returns:
             Order and cosines.
+
+        Raises:
+            ValueError: there is no image.
+
+        Examples:
+            >>> import rsc_mm
+            >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
+            >>> found = model.retrieve(['projects/shapes_clip/scene.jpg', 'docs/shapes.png'], 'a heart')
+            >>> sorted(found.order.tolist())
+            [0, 1]
         """
         inputs, _ = read_images(images)
         if not inputs:

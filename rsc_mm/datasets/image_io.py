@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from .region_table import area_inside
@@ -124,7 +124,8 @@ def _read_with_pil(path: str, convert: Callable[[Image.Image], np.ndarray], cont
         with Image.open(content or Path(path)) as image:
             return convert(image)
     except _PIL_ERRORS as error:
-        reason = getattr(error, 'strerror', None) or error
+        unknown = isinstance(error, UnidentifiedImageError)  # its text names an object in memory
+        reason = 'no image of a known format' if unknown else getattr(error, 'strerror', None) or error
         raise BadImageError(f'{path}: found {reason}, expected a complete image file') from None
 
 

@@ -9,11 +9,18 @@ import rsc_mm.apis.dense_clip
 import rsc_mm.apis.loading
 import rsc_mm.apis.publishing
 import rsc_mm.apis.rescoring
+import rsc_mm.models.backbones.eva_clip
+import rsc_mm.models.distillers.clipself
+import rsc_mm.models.losses.scd
+import rsc_mm.models.necks.refiner
 from tests.test_tools.common import REPOSITORY
 
 
 @pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading,
-                                    rsc_mm.apis.publishing, rsc_mm.apis.rescoring], ids=lambda module: module.__name__)
+                                    rsc_mm.apis.publishing, rsc_mm.apis.rescoring, rsc_mm.models.backbones.eva_clip,
+                                    rsc_mm.models.distillers.clipself, rsc_mm.models.losses.scd,
+                                    rsc_mm.models.necks.refiner],
+                         ids=lambda module: module.__name__)
 def test_docstrings(module, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     results = doctest.testmod(module)

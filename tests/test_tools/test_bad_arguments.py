@@ -20,6 +20,8 @@ CASES = {
     'data/prepare_ov_lvis --data-root {nowhere}': r'^[^:]*lvis_v1_train\.json: found no such file, expected',
     'data/dump_text_embeddings coco {out}.pt --checkpoint {nowhere}': r'nowhere: (found )?no such file',
     'data/dump_text_embeddings coco {out}.pt --checkpoint {folder}': r'folder: (found )?(no such file|a folder)',
+    f'data/dump_text_embeddings coco {{out}}.pt --checkpoint {CLIP} --arch {{{{width':
+        r"--arch: found '{width', expected a config name of open_clip or json",
     f'data/dump_text_embeddings {{folder}} {{out}}.pt --checkpoint {CLIP}': r'folder.*found neither such a file nor',
     f'data/dump_text_embeddings {{nowhere}}.txt {{out}}.pt --checkpoint {CLIP}': r'nowhere\.txt.*found neither such',
     'data/generate_region_text {nowhere}.py {out}.json --nouns coco': r'nowhere\.py: (found )?no such file',

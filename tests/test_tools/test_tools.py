@@ -155,3 +155,20 @@ def test_two_processes_evaluate_like_one(shapes_root, tmp_path):
                    env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(port), 'SHAPES_ROOT': str(shapes_root)})
     one, two = (json.loads((tmp_path / run / 'metrics.json').read_text()) for run in ('one', 'two'))
     assert one == pytest.approx(two)
+
+
+@pytest.mark.slow
+def test_every_tool_explains_itself_without_mmdet_and_mmseg():
+    code = """
+import contextlib, io, pathlib, runpy, sys
+sys.modules.update(dict.fromkeys(['mmcv', 'mmdet', 'mmseg']))
+for path in sorted(map(str, pathlib.Path('tools').rglob('*.py'))):
+    sys.argv = [path, '--help']
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            runpy.run_path(path, run_name='__main__')
+    except SystemExit as stopped:
+        print(path, stopped.code, said.getvalue()[:5])"""
+    lines = run_tool(['-W', 'ignore', '-c', code]).splitlines()
+    assert len(lines) == len(list((REPOSITORY / 'tools').rglob('*.py')))
+    assert not [line for line in lines if not line.endswith(' 0 usage')]

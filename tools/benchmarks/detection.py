@@ -22,8 +22,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from rsc_mm.apis.benchmarks.detection import Case, clock, measure, real_shapes
 from rsc_mm.apis.command_line import run_tool
+from rsc_mm.utils.dependencies import require
 from rsc_mm.utils.tables import aligned_table, write_json
 
 
@@ -53,6 +53,9 @@ def main() -> None:
     args = parse_args()
     if min(args.rounds, args.images, args.classes or 1, *args.shape) < 1:
         raise SystemExit('--rounds, --images, --classes and --shape: expected numbers of at least 1')
+    for library in ('mmcv', 'mmdet'):  # here, so that --help needs neither
+        require(library)
+    from rsc_mm.apis.benchmarks.detection import Case, clock, measure, real_shapes
     MMLogger.get_instance('benchmark', log_level='ERROR')
     shapes = real_shapes(args.ann_file, args.images) if args.ann_file else [tuple(args.shape)]
     cases = [Case(*choice, shapes, args.classes)

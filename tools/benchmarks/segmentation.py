@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from rsc_mm.apis.benchmarks.segmentation import clock, measure
 from rsc_mm.apis.command_line import run_tool
+from rsc_mm.utils.dependencies import require
 from rsc_mm.utils.tables import aligned_table, write_json
 
 
@@ -41,6 +41,9 @@ def main() -> None:
     args = parse_args()
     if min(args.rounds, *args.classes, *args.shape) < 1 or min(args.chunk_sizes) < 0:
         raise SystemExit('--rounds, --classes and --shape: expected numbers of at least 1; --chunk-sizes: at least 0')
+    for library in ('mmcv', 'mmseg'):  # here, so that --help needs neither
+        require(library)
+    from rsc_mm.apis.benchmarks.segmentation import clock, measure
     MMLogger.get_instance('benchmark', log_level='ERROR')
     cases = itertools.product(args.configs, args.classes, args.chunk_sizes)
     choices = [(*case, tuple(args.shape), args.at_once) for case in cases]

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from rsc_mm.apis.command_line import run_tool
-from rsc_mm.models.segmentors import convert_catseg
 from rsc_mm.models.text import read_class_names
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
 from rsc_mm.utils.files import replacing
@@ -28,6 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from rsc_mm.models.segmentors import convert_catseg  # here, so that --help needs no mmseg
     weights = convert_catseg(unwrap(read_checkpoint(args.official)))
     meta = dict(readout='value_cls', dataset_meta=dict(classes=tuple(read_class_names('coco_stuff'))))
     with replacing(args.out) as beside:

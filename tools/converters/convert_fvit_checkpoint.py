@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 from rsc_mm.apis.command_line import run_tool
-from rsc_mm.models.detectors import convert_reference_fvit
 from rsc_mm.models.heads import pack_vocabulary
 from rsc_mm.models.text import read_class_names, write_embeddings
 from rsc_mm.utils.checkpoint import read_checkpoint, unwrap
+from rsc_mm.utils.files import replacing
 
 CLASSIFIER = 'roi_head.bbox_head.fc_cls'
 
@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from rsc_mm.models.detectors import convert_reference_fvit  # here, so that --help needs no mmdet
     classes = read_class_names(args.classes)
     weights, embeddings = convert_reference_fvit(unwrap(read_checkpoint(args.reference)))
     if len(embeddings) != len(classes) + 1:
@@ -47,8 +48,8 @@ def main() -> None:
                          f'the class embeddings of {args.reference} (the last is the background)')
     names = [*classes, 'background']
     weights.update({f'{CLASSIFIER}.embeddings': embeddings, f'{CLASSIFIER}.vocabulary': pack_vocabulary(names)})
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': weights, 'meta': {'dataset_meta': {'classes': tuple(classes)}}}, args.out)
+    with replacing(args.out) as part:
+        torch.save({'state_dict': weights, 'meta': {'dataset_meta': {'classes': tuple(classes)}}}, part)
     beside = args.out.with_suffix('.embeddings.safetensors')
     write_embeddings(beside, names, embeddings)
     print(f'wrote {len(weights)} tensors to {args.out} and {len(embeddings)} class embeddings to {beside}')

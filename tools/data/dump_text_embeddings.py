@@ -54,12 +54,25 @@ def main() -> None:
     if args.out.suffix not in SUFFIXES:
         raise SystemExit(f'OUT: found the ending {args.out.suffix!r}, expected one of {SUFFIXES}')
     names = given_names(args.names) + ['background'] * args.background
-    arch = json.loads(args.arch) if args.arch.startswith('{') else args.arch
+    arch = read_arch(args.arch)
     encoder = CLIPTextEncoder(arch, args.checkpoint).to(get_device())
     aliases = None if is_list(args.names) else read_aliases(args.names)
     embeddings = class_embeddings(names, encoder, args.prompts, synonyms=args.synonyms, aliases=aliases)
     write_embeddings(args.out, names, embeddings)
     print(f'wrote {args.out}: {len(names)} names, size {embeddings.shape[1]}')
+
+
+def read_arch(text: str) -> str | dict:
+    """A config name of open_clip, or the fields of json.
+
+    Args:
+        text: what the command line says.
+    """
+    try:
+        return json.loads(text) if text.startswith('{') else text
+    except ValueError as error:
+        raise SystemExit(f'--arch: found {text!r}, expected a config name of open_clip or json of the fields ({error})'
+                         ) from None
 
 
 def given_names(names: str) -> list[str]:

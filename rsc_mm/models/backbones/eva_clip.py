@@ -31,6 +31,16 @@ class EVACLIPViT(ViTTower):
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``.
         compile: ``torch.compile`` per block, see `ViTTower`.
         windows: window attention of dense maps, see `ViTTower`.
+
+    Examples:
+        >>> import torch
+        >>> tiny = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128,
+        ...             ref_feat_shape=(8, 8))
+        >>> weights = dict(type='Pretrained', checkpoint='projects/shapes_clip/shapes_clip.pt')
+        >>> tower = EVACLIPViT(tiny, out_indices=(1, 3, 5), init_cfg=weights)
+        >>> tower.init_weights()
+        >>> tower.encode_dense(torch.zeros(1, 3, 64, 96)).shape, len(tower(torch.zeros(1, 3, 64, 96)))
+        (torch.Size([1, 128, 8, 12]), 3)
     """
 
     public_keys = 'EVA-CLIP'

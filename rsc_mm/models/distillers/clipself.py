@@ -22,6 +22,14 @@ class CLIPSelf(Distiller):
         init_cfg: for MMEngine.
         teacher: another tower than a copy of the student, see `Distiller`.
         targets: ``dict(type='CachedTargets', path=FOLDER)``, see `Distiller`.
+
+    Examples:
+        >>> from rsc_mm.apis import load_config
+        >>> model = MODELS.build(load_config('configs/shapes/clipself_grid.py').model)
+        >>> model.init_weights()
+        >>> images, crops, boxes = torch.zeros(1, 3, 64, 96), torch.zeros(1, 3, 64, 64), torch.tensor([[0., 0, 40, 40]])
+        >>> list(model.loss(images, [boxes], crops, []))
+        ['loss_align']
     """
 
     def __init__(self, backbone: dict, align_loss: dict = dict(type='RegionAlignmentLoss'),

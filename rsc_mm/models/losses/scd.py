@@ -75,6 +75,12 @@ class SCDLoss(nn.Module):
 
     Raises:
         ValueError: a field is out of its range.
+
+    Examples:
+        >>> loss = SCDLoss(loss_weight=1.)
+        >>> target = torch.eye(49)[None]  # (K, L, D): no token is like another
+        >>> bool(loss(target, target) < loss(torch.ones(1, 49, 8), target))
+        True
     """
 
     def __init__(self, tau_s: float = 0.2, tau_t: float = 0.2, loss_weight: float = 0.2, normalise: bool = True,

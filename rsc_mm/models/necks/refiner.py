@@ -60,6 +60,15 @@ class Refiner(BaseModule):
 
     Raises:
         ValueError: a field is out of its range.
+
+    Examples:
+        >>> import rsc_mm
+        >>> tower = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu').tower
+        >>> refiner = Refiner(tower, num_blocks=2, inter_layers=(2, 3), hidden_dims=1024)
+        >>> refiner.init_weights(tower)
+        >>> maps = tower.intermediates(torch.zeros(1, 3, 64, 96), refiner.layers)
+        >>> refiner(maps, [torch.tensor([[0., 0., 40., 40.]])], 7).shape
+        torch.Size([1, 49, 128])
     """
 
     def __init__(self, backbone: ViTTower, num_blocks: int = 4, inter_layers: tuple[int, int] | None = (4, 7),
