@@ -6,8 +6,8 @@
 
 Without --config CHECKPOINT is anything that rsc_mm.load reads: a published tower, a folder, a work directory; the whole
 image passes the tower at once. With the configuration of a segmentor its windows, scale and background are used, and
-without --vocab its classes. 'dog; puppy' is one class with two names (CAT-Seg looks for the first). Every pixel gets
-one of the classes: name what else is in the picture, too.
+without --vocab its classes. 'dog; puppy' is one class with two names. Every pixel gets one of the classes: name what
+else is in the picture, too.
 
 Writes OUT/NAME.png and OUT/NAME_labels.png, whose values are the places of the classes in the vocabulary, from 0.
 """

@@ -29,8 +29,7 @@ def load_segmentor(config: str | Path | Config, checkpoint: str | Path | None = 
         config: configuration of off-the-shelf segmentation (configs/segmentation) or of CAT-Seg (configs/catseg).
         checkpoint: weights: those of a tower for off-the-shelf segmentation, see `load_clip_checkpoint`, else of the
             whole model. None: those that the configuration names.
-        classes: T classes, 'dog; puppy' is one with two names; None: those of the configuration. CAT-Seg looks for the
-            first name of each.
+        classes: T classes, 'dog; puppy' is one with two names; None: those of the configuration.
         device: where it runs; default: a GPU if there is one.
         options: overrides by dotted key.
 
@@ -114,5 +113,5 @@ def _build_whole(config: Config, checkpoint: str | Path | None, classes: Sequenc
     check_keys(weights, model.state_dict(), f'checkpoint {checkpoint}', 'the segmentor', 'the configuration')
     model.load_state_dict(weights)
     if classes:
-        model.set_vocabulary(class_queries(list(classes))[0])
+        model.set_vocabulary(list(classes))
     return model

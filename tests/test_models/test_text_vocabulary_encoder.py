@@ -77,8 +77,19 @@ def test_a_training_tower_encodes_with_gradient_and_other_classes():
         assert not built().requires_grad
 
 
+def test_a_class_of_test_may_have_several_texts():
+    built = encoder(prompts=['a {}.'], test_classes=['dog; puppy, whelp', 'background'],
+                    aliases=dict(background='sky; sea'))
+    assert built.classes == ('dog', 'background') and built.counts == [2, 2]
+    frozen = CLIPTextEncoder(FIELDS, clip_weights())
+    torch.testing.assert_close(built()[:, 0], frozen(['a dog.', 'a puppy.', 'a sky.', 'a sea.']), atol=1e-6, rtol=1e-6)
+    assert built.train().counts == [1, 1] and built.classes == ('cat', 'sofa, couch')
+
+
 def test_bad_classes_are_named():
-    with pytest.raises(ValueError, match=r"field 'classes': found \['cat'\] more than once"):
+    with pytest.raises(ValueError, match=r"classes: found \['cat'\] twice, expected every name once"):
         encoder(classes=['cat', 'dog', 'cat'])
+    with pytest.raises(ValueError, match="field 'classes': found a class of several texts, expected one in training"):
+        encoder(classes=['cat; kitten', 'dog'])
     with pytest.raises(ValueError, match=r"class names in the given names: found \[''\]"):
         encoder().set_vocabulary([''])

@@ -6,7 +6,7 @@ from mmengine.config import Config, ConfigDict
 
 from rsc_mm.apis.config import load_runner_config
 from rsc_mm.apis.evaluation import evaluate
-from rsc_mm.models.text import read_aliases, read_class_names
+from rsc_mm.models.text import read_aliases
 
 
 def synonym_robustness(config: str | Path, checkpoint: str, names: str | Path | Mapping[str, str],
@@ -63,8 +63,6 @@ def rename_classes(part: object, aliases: Mapping[str, str]) -> int:
         spec['aliases'] = ConfigDict({**read_aliases(spec.get('aliases')), **aliases})
         changed += 1
     if part.get('type') in ('VocabularyEncoder', 'rsc_mm.VocabularyEncoder'):
-        for field in {'classes', 'test_classes'} & part.keys():
-            if part[field] is not None:
-                part[field] = [aliases.get(name, name) for name in read_class_names(part[field])]
-                changed += 1
+        part['aliases'] = ConfigDict({**read_aliases(part.get('aliases')), **aliases})
+        changed += 1
     return changed

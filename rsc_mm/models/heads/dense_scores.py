@@ -44,10 +44,25 @@ def class_probabilities(cosines: torch.Tensor, counts: Sequence[int], logit_scal
     Raises:
         ValueError: the counts do not add up to Q.
     """
-    if sum(counts) != cosines.shape[-3]:
+    return best_of_queries((logit_scale * cosines).softmax(dim=-3), counts)
+
+
+def best_of_queries(probabilities: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    r"""Probabilities of classes from those of their queries: :math:`p_c = \max_{q \in Q_c} p_q`.
+
+    Args:
+        probabilities: (..., Q, H, W), the queries of one class side by side, in the order of the classes.
+        counts: as `class_probabilities` takes them.
+
+    Returns:
+        (..., T, H, W); 0 for a class without queries.
+
+    Raises:
+        ValueError: the counts do not add up to Q.
+    """
+    if sum(counts) != probabilities.shape[-3]:
         raise ValueError(f'class_probabilities.counts: found {sum(counts)} queries of {len(counts)} classes, expected '
-                         f'{cosines.shape[-3]}, one for each channel of the cosines')
-    probabilities = (logit_scale * cosines).softmax(dim=-3)
+                         f'{probabilities.shape[-3]}, one for each channel of the cosines')
     if set(counts) == {1}:
         return probabilities
     nothing = torch.zeros_like(probabilities.narrow(-3, 0, 1))

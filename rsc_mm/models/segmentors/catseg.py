@@ -9,6 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
+from rsc_mm.models.heads import best_of_queries
 from rsc_mm.registry import MODELS
 from rsc_mm.visualization.palette import class_palette
 
@@ -28,7 +29,8 @@ class CATSeg(EncoderDecoder):
     convolutions. Any tower and readout of this package fits. The published models were trained with the readout
     'value_cls'; a model works with the readout that it was trained with and no other.
 
-    At test the classes are those of the vocabulary, which may change after training. With ``test_cfg.chunk_size``
+    At test the classes are those of the vocabulary, which may change after training. Of a class with several texts the
+    best counts, as where the public evaluation of VOC21 maps 39 names to the background. With ``test_cfg.chunk_size``
     they are computed so many at a time and only the labels and scores of the best are kept, so that A-847 fits.
 
     Args:
@@ -79,7 +81,7 @@ class CATSeg(EncoderDecoder):
         """Change the classes of test, without training.
 
         Args:
-            classes: T classes: list, vocabulary or file, see `read_class_names`.
+            classes: T classes: list, vocabulary or file, see `read_class_names`; 'dog; puppy' is one with two texts.
         """
         self.decode_head.vocabulary.set_vocabulary(classes)
         self.train(self.training)
@@ -118,16 +120,17 @@ class CATSeg(EncoderDecoder):
         Returns:
             (B, T, H, W).
         """
-        return probabilities_at(self.logits(inputs), inputs.shape[2:])
+        probabilities = probabilities_at(self.logits(inputs), inputs.shape[2:])  # (B, Q, H, W)
+        return best_of_queries(probabilities, self.decode_head.vocabulary.counts)
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits as the decoder gives them, with the options of ``test_cfg``.
+        """Logits of all texts as the decoder gives them, with the options of ``test_cfg``.
 
         Args:
             inputs: normalised images (B, 3, H, W).
 
         Returns:
-            (B, T, 4h, 4w).
+            (B, Q, 4h, 4w).
         """
         return self.decode_head(self.extract_feat(inputs), **forward_options(self.test_cfg))
 
@@ -154,7 +157,7 @@ class CATSeg(EncoderDecoder):
         return samples
 
     def _logits_of_views(self, crops: list[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """(T, h, w) of each crop; neighbours of one size share a pass."""
+        """(Q, h, w) of each crop; neighbours of one size share a pass."""
         sized = [F.interpolate(crop[None], self.image_size or crop.shape[1:], mode='bilinear', align_corners=False)
                  for crop in crops]
         for _, same in groupby(sized, lambda crop: crop.shape):
@@ -162,20 +165,22 @@ class CATSeg(EncoderDecoder):
                 yield from self.logits(part)
 
     def _add_prediction(self, sample: SegDataSample, views: Views, logits: list[torch.Tensor]) -> None:
-        """Label and score of the best class of every pixel, found chunk by chunk."""
-        chunk = self.test_cfg.get('chunk_size') or self.num_classes
-        best, labels = None, None
-        for start in range(0, self.num_classes, chunk):
+        """Label and score of the class whose text is the best at each pixel, found chunk by chunk of the texts."""
+        counts = self.decode_head.vocabulary.counts
+        chunk = self.test_cfg.get('chunk_size') or sum(counts)
+        best, queries = None, None
+        for start in range(0, sum(counts), chunk):
             scores = views.merge([x[start:start + chunk] for x in logits])
-            scores = to_file(scores, sample.metainfo)  # (T', H, W)
-            score, label = scores.max(dim=0, keepdim=True)
+            scores = to_file(scores, sample.metainfo)  # (Q', H, W)
+            score, query = scores.max(dim=0, keepdim=True)
             if best is not None:
-                label = torch.where(score > best, label + start, labels)
+                query = torch.where(score > best, query + start, queries)
                 score = torch.maximum(score, best)
-            best, labels = score, label
-        sample.set_data(dict(pred_sem_seg=PixelData(data=labels), pred_score=PixelData(data=best)))
-        if chunk >= self.num_classes:
-            sample.set_data(dict(seg_logits=PixelData(data=scores)))
+            best, queries = score, query
+        label_of = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(queries.device)  # (Q,)
+        sample.set_data(dict(pred_sem_seg=PixelData(data=label_of[queries]), pred_score=PixelData(data=best)))
+        if chunk >= sum(counts):
+            sample.set_data(dict(seg_logits=PixelData(data=best_of_queries(scores, counts))))
 
     def _choose_parameters(self, finetune: dict) -> None:
         blocks = dict(visual=self.backbone.vit.blocks, text=self.decode_head.vocabulary.tower.transformer.resblocks)

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import nn
 from torch.nn import functional as F
 
+from rsc_mm.models.heads import best_of_queries
 from rsc_mm.models.text.prompts import prompt_templates
 from rsc_mm.registry import MODELS
 
@@ -57,7 +58,7 @@ class CATSegHead(BaseModule):
 
     def forward(self, features: Sequence[torch.Tensor], pooling_size: Sequence[int] | None = None,
                 chunk_size: int | None = None) -> torch.Tensor:
-        """Logits.
+        """Logits of all queries.
 
         Args:
             features: the dense map (B, D, h, w), not normalised, and the maps of an earlier and a later block
@@ -66,10 +67,10 @@ class CATSegHead(BaseModule):
             chunk_size: likewise.
 
         Returns:
-            (B, T, 4h, 4w).
+            (B, Q, 4h, 4w).
         """
         dense, *earlier = features
-        text = self.vocabulary().expand(len(dense), -1, -1, -1)  # (B, T, P, D)
+        text = self.vocabulary().expand(len(dense), -1, -1, -1)  # (B, Q, P, D)
         finer = [upsample(x) for upsample, x in zip(self.upsamplers, earlier)]
         return self.aggregator(dense, text, [dense, *finer], pooling_size, chunk_size)
 
@@ -99,7 +100,8 @@ class CATSegHead(BaseModule):
         Returns:
             (B, T, H, W).
         """
-        return probabilities_at(self(features, **forward_options(test_cfg)), batch_img_metas[0]['img_shape'][:2])
+        logits = self(features, **forward_options(test_cfg))
+        return best_of_queries(probabilities_at(logits, batch_img_metas[0]['img_shape'][:2]), self.vocabulary.counts)
 
 
 def forward_options(test_cfg: dict | None) -> dict:

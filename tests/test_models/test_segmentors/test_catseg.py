@@ -161,6 +161,28 @@ def test_the_package_s_api_and_mmseg_s_inferencer_segment_an_image(model, tmp_pa
         load_segmentor(tmp_path / 'config.py', tmp_path / 'other.pth', None, 'cpu')
 
 
+@pytest.mark.parametrize('test_cfg', [dict(mode='whole'), SLIDE, dict(SQUASH, chunk_size=3)],
+                         ids=['whole', 'slide', 'squash in chunks'])
+def test_the_best_text_of_a_class_counts(test_cfg):
+    """As the public evaluation of VOC21: labels of all names first, then many names to one class."""
+    aliases = dict(background='sky; grass; wall', dog='puppy')
+    model = tiny_catseg(vocabulary=dict(test_classes=['cat', 'background', 'dog', 'kite; bird'], aliases=aliases))
+    data = batch(model, [(72, 104), (64, 80)], ori_scale=2)
+    found = predict(model, data, **test_cfg)
+    assert model.classes == ('cat', 'background', 'dog', 'kite') and model.num_classes == 4
+    with torch.no_grad():
+        assert model.encode_decode(data['inputs'], []).shape[1] == 4
+        assert model.decode_head.predict(model.extract_feat(data['inputs']), [dict(img_shape=(9, 7))], {}).shape[1] == 4
+    names = tiny_catseg(vocabulary=dict(test_classes=['cat', 'sky', 'grass', 'wall', 'puppy', 'kite', 'bird']))
+    label_of = torch.tensor([0, 1, 1, 1, 2, 3, 3])
+    for sample, expected in zip(found, predict(names, data, **test_cfg)):
+        assert torch.equal(sample.pred_sem_seg.data, label_of[expected.pred_sem_seg.data])
+        assert torch.equal(sample.pred_score.data, expected.pred_score.data)
+        if 'chunk_size' not in test_cfg:
+            best = [expected.seg_logits.data[label_of == label].amax(0) for label in range(4)]
+            assert torch.equal(sample.seg_logits.data, torch.stack(best))
+
+
 def test_validation_may_have_other_classes():
     model = tiny_catseg(vocabulary=dict(test_classes=['cat', 'sea']))
     assert model.num_classes == 2 and model.train().num_classes == len(CLASSES)
@@ -262,7 +284,7 @@ def test_bfloat16_is_finite(model):
     (dict(finetune=dict(text=('q', ))), r"field 'finetune.text': found 'q', which block 0 does not have"),
     (dict(vocabulary=dict(arch={**TEXT, 'embed_dim': 8})), 'found embeddings of 24 channels .* and 8 from the text'),
     (dict(vocabulary=dict(prompts='imagenet')), "field 'aggregator.prompt_channel': found 1, expected 80, the"),
-    (dict(vocabulary=dict(classes=['cat', 'cat'])), r"field 'classes': found \['cat'\] more than once"),
+    (dict(vocabulary=dict(classes=['cat', 'cat'])), r"classes: found \['cat'\] twice, expected every name once"),
 ])
 def test_bad_fields_are_named(fields, message):
     with pytest.raises(ValueError, match=message):

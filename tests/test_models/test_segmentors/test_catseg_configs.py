@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS  # noqa: E402
 
 import rsc_mm.datasets.segmentation  # noqa: E402, F401  registers the data sets
 from rsc_mm.engine.label_order_hook import check_label_order  # noqa: E402
-from rsc_mm.models.text import read_class_names  # noqa: E402
+from rsc_mm.models.text import class_queries, read_class_names  # noqa: E402
 from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
 from tests.test_tools.common import REPOSITORY  # noqa: E402
 
@@ -19,7 +19,7 @@ from .tiny import build, tiny_catseg  # noqa: E402
 
 LEAVES = sorted(path.stem for path in (REPOSITORY / 'configs/catseg').glob('*.py'))
 TRAINED = {'vitb16': 48, 'vitl14': 72}
-TESTED = {'ade847': 847, 'pc459': 459, 'context59': 59, 'voc20': 20}
+TESTED = {'ade847': 847, 'pc459': 459, 'context59': 59, 'voc20': 20, 'voc21': 21}
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
@@ -53,6 +53,13 @@ def test_labels_of_vocabulary_and_data_sets_are_in_one_order(leaf):
         data = loader.dataset
         check_label_order(data.get('metainfo', DATASETS.get(data.type).METAINFO)['classes'], read_class_names(classes))
     assert config.default_hooks.label_order.type == 'rsc_mm.LabelOrderHook'
+
+
+def test_the_background_of_voc21_is_the_public_list():
+    vocabulary = Config.fromfile(REPOSITORY / 'configs/catseg/catseg_vitb16_voc21.py').model.decode_head.vocabulary
+    names, texts = class_queries(vocabulary.test_classes, vocabulary.aliases)
+    assert texts[0] == read_class_names('voc20b')[20:] and len(texts[0]) == 39
+    assert [text for part in texts[1:] for text in part] == names[1:] == read_class_names('voc20')
 
 
 def test_rates_and_decay_by_role():
