@@ -80,14 +80,14 @@ class TokenBudgetBatchSampler(Sampler):
         """Images of each global batch; it depends on the grids in their order only, which is that of every epoch."""
         grids, world, sizes, begin = self.grids[self._order(None)], self.sampler.world_size, [], 0
         while begin < len(grids):
-            room = max(1, self.budget // int(grids[begin].prod())) * world
+            most = max(1, self.budget // int(grids[begin].prod())) * world
             # A batch begins with one grid and may run into taller ones, each of which enlarges the canvas.
-            canvas = np.maximum.accumulate(grids[begin:begin + room])
+            canvas = np.maximum.accumulate(grids[begin:begin + most])
             tokens = canvas.prod(1) * -(-np.arange(1, len(canvas) + 1) // world)
             fitting = int((tokens <= self.budget).sum()) // world * world
             same = int((grids[begin:begin + fitting] == grids[begin]).all(1).sum()) // world * world
             # Whole batches of one grid first; a shorter rest is filled up from the next.
-            sizes.append(max(world, same if same == room else fitting))
+            sizes.append(max(world, same if same == most else fitting))
             begin += sizes[-1]
         return sizes
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from torch.utils.flop_counter import sdpa_backward_flop_count, sdpa_flop_count
 
 
@@ -45,6 +46,12 @@ def matrix_rate(dtype: torch.dtype, size: int = 2048) -> float:
         a @ a
         times.append(clock() - start)
     return 2 * size**3 / min(times)
+
+
+def quiet_log() -> None:
+    """Let MMEngine log errors alone, so that a benchmark prints its table; calling it again changes nothing."""
+    if not MMLogger.check_instance_created('benchmark'):
+        MMLogger.get_instance('benchmark', log_level='ERROR')
 
 
 def clock() -> float:

@@ -108,4 +108,4 @@ def test_sizes_and_models_it_cannot_take(config):
 
 def test_the_other_tool_names_this_one(config):
     with pytest.raises(ValueError, match='tiny.py: found a detector, expected a distillation configuration'):
-        distillation.Case(str(config), 'float32', 'square', None, distillation.Batch())
+        distillation.Case(distillation.Choice(str(config), 'float32', 'square', None), '')

@@ -41,7 +41,6 @@ def test_the_tool_prints_a_line_for_each_stage_and_chunk_size(config, monkeypatc
 
 
 def test_the_peak_is_of_a_pass(config, monkeypatch):
-    monkeypatch.setattr(segmentation.MMLogger, 'get_instance', lambda *args, **kwargs: None)  # it takes a level once
     monkeypatch.setattr(segmentation, 'settle_memory', lambda: None)  # for processes of their own
     assert segmentation.peak_of_a_pass((str(config), 5, 2, (40, 56))) >= 0
 

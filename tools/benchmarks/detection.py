@@ -20,10 +20,9 @@ import itertools
 import time
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from rsc_mm.apis.command_line import run_tool
 from rsc_mm.utils.dependencies import require
+from rsc_mm.utils.profiling import quiet_log
 from rsc_mm.utils.tables import aligned_table, write_json
 
 
@@ -56,7 +55,7 @@ def main() -> None:
     for library in ('mmcv', 'mmdet'):  # here, so that --help needs neither
         require(library)
     from rsc_mm.apis.benchmarks.detection import Case, clock, measure, real_shapes
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     shapes = real_shapes(args.ann_file, args.images) if args.ann_file else [tuple(args.shape)]
     cases = [Case(*choice, shapes, args.classes)
              for choice in itertools.product(args.configs, args.dtypes, args.layouts, args.sizes or [None])]

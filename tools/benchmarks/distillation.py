@@ -21,12 +21,11 @@ import argparse
 import itertools
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from rsc_mm.apis import load_config
 from rsc_mm.apis.benchmarks.distillation import DTYPES, Batch, Choice, measure, measure_ranks, scaled
 from rsc_mm.apis.benchmarks.reference import ReferenceCase
 from rsc_mm.apis.command_line import run_tool
+from rsc_mm.utils.profiling import quiet_log
 from rsc_mm.utils.tables import aligned_table, write_json
 
 
@@ -54,7 +53,7 @@ def main() -> None:
     args = parse_args()
     if min(args.batch_size, args.crops, args.rounds, *args.shape) < 1:
         raise SystemExit('--batch-size, --crops, --rounds and --shape: expected numbers of at least 1')
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     batch = Batch(tuple(args.shape), args.batch_size, args.crops)
     choices = [Choice(*case, batch, cached) for *case, cached in itertools.product(
         args.configs, args.dtypes, args.layouts, args.sizes or [None], [False, True] if args.cached else [False])]

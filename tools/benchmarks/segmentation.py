@@ -16,10 +16,9 @@ import itertools
 import time
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from rsc_mm.apis.command_line import run_tool
 from rsc_mm.utils.dependencies import require
+from rsc_mm.utils.profiling import quiet_log
 from rsc_mm.utils.tables import aligned_table, write_json
 
 
@@ -44,7 +43,7 @@ def main() -> None:
     for library in ('mmcv', 'mmseg'):  # here, so that --help needs neither
         require(library)
     from rsc_mm.apis.benchmarks.segmentation import clock, measure
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     cases = itertools.product(args.configs, args.classes, args.chunk_sizes)
     choices = [(*case, tuple(args.shape), args.at_once) for case in cases]
     rows = measure(choices, args.rounds, time.process_time if args.cpu_time else clock)

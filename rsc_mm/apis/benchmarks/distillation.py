@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from mmengine.config import ConfigDict
 from mmengine.device import get_device
-from mmengine.logging import MessageHub, MMLogger
+from mmengine.logging import MessageHub
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,7 +21,7 @@ from rsc_mm.datasets import RegionSample
 from rsc_mm.engine import DecayGroupsConstructor
 from rsc_mm.engine.memory import settle_memory
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.profiling import CPU_ATTENTION, clock, matrix_rate, peak_memory
+from rsc_mm.utils.profiling import CPU_ATTENTION, clock, matrix_rate, peak_memory, quiet_log
 
 from ..config import load_config
 
@@ -175,7 +175,7 @@ def peak_of_two_steps(choice: Choice) -> int:
     Args:
         choice: what to measure.
     """
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     settle_memory()
     before = peak_memory()
     with tempfile.TemporaryDirectory() as folder:
@@ -244,7 +244,7 @@ def measure_ranks(choice: Choice, worlds: tuple[int, ...], rounds: int) -> list[
 
 
 def _run_rank(rank: int, world: int, choice: Choice, rounds: int, folder: str) -> None:
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     settle_memory()
     if torch.cuda.is_available():
         torch.cuda.set_device(rank)

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from rsc_mm.engine.memory import settle_memory
 from rsc_mm.models.segmentors import CATSeg
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.profiling import clock, peak_memory
+from rsc_mm.utils.profiling import clock, peak_memory, quiet_log
 
 from ..config import load_config
 
@@ -118,7 +117,7 @@ def peak_of_a_pass(choice: tuple) -> int:
     Args:
         choice: arguments of `Case`.
     """
-    MMLogger.get_instance('benchmark', log_level='ERROR')
+    quiet_log()
     settle_memory()
     case = Case(*choice)
     before = peak_memory()
