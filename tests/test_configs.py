@@ -51,6 +51,17 @@ def test_every_type_resolves_and_the_model_builds(leaf):
         assert built.backbone.image_size == config.model.data_preprocessor.crop_size
 
 
+def test_images_are_normalised_as_their_tower_was_trained():
+    expected = {'SigLIPViT': (0.5, 0.5), 'PECoreViT': (0.5, 0.5), 'DINOv2ViT': (0.485, 0.229)}
+    found = set()
+    for leaf in LEAVES + PROJECT_LEAVES:
+        if kind := re.search('|'.join(expected), leaf.read_text()):
+            fields = Config.fromfile(leaf).model.data_preprocessor
+            assert (fields.mean[0], fields.std[0]) == expected[kind[0]], leaf
+            found.add(kind[0])
+    assert found == set(expected)
+
+
 @pytest.mark.parametrize('leaf', STAGE_TWO, ids=str)
 def test_stage_two_reads_what_its_command_writes(leaf):
     """The Refiner of an R-SC config is that of the stage 1 config that its message names: file, fields and tower."""

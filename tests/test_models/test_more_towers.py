@@ -21,7 +21,7 @@ TOWERS = {
     'DINOv2': (DINOv2ViT, dict(init_values=0.5)),
     'DINOv2 with registers': (DINOv2ViT, dict(init_values=0.5, reg_tokens=4, no_embed_class=True)),
 }
-READOUTS = ('value', 'vanilla', 'qq', 'kk', 'vv', 'csa', 'all', 'hsg')
+READOUTS = ('value', 'vanilla', 'qq', 'kk', 'vv', 'csa', 'all', 'hsg', 'hsg_ffn')
 POOLED = ('SigLIP', 'PE-Core', 'PE-Core without class token')
 EACH = pytest.mark.parametrize('name', TOWERS)
 EACH_POOLED = pytest.mark.parametrize('name', POOLED)

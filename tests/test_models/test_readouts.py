@@ -13,7 +13,7 @@ TOWERS = [tiny_eva, tiny_vit]
 EACH_TOWER = pytest.mark.parametrize('build', TOWERS)
 NAMES = ['qq', 'kk', 'vv', 'csa', 'all']
 READOUTS = [*NAMES, dict(type='qq', scaled=True), dict(type='csa', scaled=True), dict(type='all', scaled=True), 'hsg',
-            dict(type='hsg', project='once'), dict(type='hsg', num_layers=1)]
+            dict(type='hsg', project='once'), dict(type='hsg', num_layers=1), 'hsg_ffn']
 EACH_READOUT = pytest.mark.parametrize('readout', READOUTS, ids=str)
 
 
@@ -121,6 +121,18 @@ def test_hsg_on_a_rectangle_against_a_slow_version(build, fields):
 
 
 @torch.no_grad()
+@EACH_TOWER
+def test_hsg_with_the_feed_forward_part(build):
+    plain, tower = build(readout='hsg'), build(readout='hsg_ffn')
+    seen = []
+    tower.vit.norm.register_forward_pre_hook(lambda module, x: seen.append(x[0]))
+    plain.vit.norm.register_forward_pre_hook(lambda module, x: seen.append(x[0]))
+    plain.encode_dense(image()), tower.encode_dense(image())
+    x, block = seen[0], tower.vit.blocks[-1]
+    assert torch.allclose(seen[1], x + block.mlp(block.norm2(x)), atol=1e-6)
+
+
+@torch.no_grad()
 def test_values_of_a_fused_projection():
     attn, x = tiny_vit().vit.blocks[0].attn, torch.randn(2, 5, 48)
     assert torch.allclose(values(attn, x), attn.qkv(x)[..., 96:], atol=1e-6)
@@ -163,7 +175,7 @@ def test_content_alone_reaches_every_trainable_parameter(build, readout):
 @pytest.mark.parametrize('readout, frozen', [
     ('qq', {'k_proj', 'norm2', 'mlp'}), ('kk', {'q_proj', 'norm2', 'mlp'}), ('csa', {'norm2', 'mlp'}),
     ('vv', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('all', {'norm2', 'mlp'}),
-    ('hsg', {'q_proj', 'k_proj', 'norm2', 'mlp'})])
+    ('hsg', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('hsg_ffn', {'q_proj', 'k_proj'})])
 def test_what_is_frozen_of_the_last_block(readout, frozen):
     block = tiny_eva(readout=readout).vit.blocks[-1]
     names = {name.removeprefix('attn.').split('.')[0] for name, p in block.named_parameters() if not p.requires_grad}

@@ -1,6 +1,6 @@
 """Dense readouts: what the last blocks of a ViT compute for its patch tokens. See `Readout` for the contract."""
 from .base import DenseTokens, Readout, build_readout, readout_config
-from .hsg import HSGReadout
+from .hsg import HSGFeedForwardReadout, HSGReadout
 from .self_attention import (
     AllReadout,
     CSAReadout,
@@ -12,6 +12,6 @@ from .self_attention import (
 from .value import ValueReadout, VanillaReadout
 from .value_cls import ValueClassReadout
 
-__all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGReadout', 'KKReadout', 'QQReadout', 'Readout',
+__all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGFeedForwardReadout', 'HSGReadout', 'KKReadout', 'QQReadout', 'Readout',
            'SelfAttentionReadout', 'VVReadout', 'ValueClassReadout', 'ValueReadout', 'VanillaReadout', 'build_readout',
            'readout_config']

@@ -3,6 +3,7 @@ from torch import nn
 
 from rsc_mm.models.backbones.blocks import (
     attention_output,
+    feed_forward,
     feed_forward_parts,
     merge_heads,
     projections,
@@ -84,3 +85,37 @@ class HSGReadout(Readout):
     def _gated(self, block: nn.Module, x: torch.Tensor) -> torch.Tensor:
         gates = self.gate(x).sigmoid().transpose(1, 2)[..., None]  # (B, heads, N, 1)
         return merge_heads(gates * split_heads(values(block.attn, x), self.num_heads))
+
+
+@READOUTS.register_module('hsg_ffn')
+class HSGFeedForwardReadout(HSGReadout):
+    r"""Head Selection Gating with the last block's FFN (DenseRC, supplement, table 13).
+
+    .. math:: X = X_{dense} + \mathrm{FFN}(\mathrm{LN}_2 X_{dense})
+
+    with the last block's own weights. The paper leaves the FFN out of the student; keeping it changes its numbers by
+    0.1. Where it stands is not said: here after the sum of the layers, with its residual. Fields as in `HSGReadout`.
+    """
+
+    def unused(self, blocks: nn.ModuleList) -> list[nn.Module | nn.Parameter]:
+        """Query and key of the last block.
+
+        Args:
+            blocks: the last ``num_layers`` blocks.
+        """
+        ffn = {id(part) for part in feed_forward_parts(blocks[-1])}
+        return [part for part in super().unused(blocks) if id(part) not in ffn]
+
+    def forward(self, blocks: nn.ModuleList, inputs: tuple[torch.Tensor, ...],
+                rope: torch.Tensor | None) -> DenseTokens:
+        """The summed gated values after the FFN.
+
+        Args:
+            blocks: the last ``num_layers`` blocks.
+            inputs: the tokens before each (B, P+N, C).
+            rope: not used.
+
+        Returns:
+            Content (B, N, C).
+        """
+        return DenseTokens(feed_forward(blocks[-1], super().forward(blocks, inputs, rope).content))
