@@ -12,6 +12,6 @@ from .self_attention import (
 from .value import ValueReadout, VanillaReadout
 from .value_cls import ValueClassReadout
 
-__all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGFeedForwardReadout', 'HSGReadout', 'KKReadout', 'QQReadout', 'Readout',
-           'SelfAttentionReadout', 'VVReadout', 'ValueClassReadout', 'ValueReadout', 'VanillaReadout', 'build_readout',
-           'readout_config']
+__all__ = ['AllReadout', 'CSAReadout', 'DenseTokens', 'HSGFeedForwardReadout', 'HSGReadout', 'KKReadout', 'QQReadout',
+           'Readout', 'SelfAttentionReadout', 'VVReadout', 'ValueClassReadout', 'ValueReadout', 'VanillaReadout',
+           'build_readout', 'readout_config']
