@@ -1,6 +1,7 @@
 import re
 import socket
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import open_clip
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rsc_mm.models.text import CLIPTextEncoder
+from rsc_mm.models.text import CLIPTextEncoder, VocabularyEncoder, class_embeddings
 from rsc_mm.models.text.text_tower import text_fields, tokenize
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.checkpoint import CheckpointError
@@ -195,6 +196,18 @@ def test_siglip_equals_open_clip(transformers: None) -> None:
     with torch.no_grad():
         theirs = clip.encode_text(tokens)
     torch.testing.assert_close(encoder.encode(texts, normalize=False), theirs, atol=1e-5, rtol=0)
+
+
+def test_siglip_gives_class_embeddings_and_trains_in_a_vocabulary(transformers: None, tmp_path: Path) -> None:
+    """Cached by all fields; with query, key and value apart the features are the same (CAT-Seg)."""
+    arch, weights, names = {**SIGLIP, 'embed_dim': 8}, siglip_clip().state_dict(), ['dog', 'red car']
+    encoder = CLIPTextEncoder(arch, weights)
+    embeddings = class_embeddings(names, encoder, ['a {}'], tmp_path)
+    assert torch.equal(class_embeddings(names, encoder, ['a {}'], tmp_path), embeddings)
+    assert len(list(tmp_path.iterdir())) == 1
+    vocabulary = VocabularyEncoder(names, arch, ['a {}'], init_cfg=dict(type='Pretrained', checkpoint=weights))
+    vocabulary.init_weights()
+    torch.testing.assert_close(vocabulary()[:, 0], embeddings, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize('name', ['ViT-B-16-SigLIP', 'PE-Core-B-16'])
