@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
@@ -327,30 +326,28 @@ class TestDocuments:
         assert sorted(path for path in paths if not (ROOT / path).exists()) == []
 
     @pytest.mark.skipif(not find_spec('mmdet'), reason='mmdet is not installed')
-    def test_detector_of_the_readme(self):
+    def test_detector_of_the_readme(self, tmp_path):
         import mmdet.models
-        model = self.build(0, mmdet.registry.MODELS, 'mmdet')
+        model = self.build(0, mmdet.registry.MODELS, 'mmdet', tmp_path)
+        assert type(model).__name__ == 'RetinaNet' and model.data_preprocessor.mean[0, 0, 0] == 122.771
         with torch.no_grad():
             scores = model.bbox_head(model.extract_feat(torch.zeros(1, 3, 64, 96)))[0]
         assert [tuple(score.shape[2:]) for score in scores] == [(4, 6), (2, 3), (1, 2)]
 
     @pytest.mark.skipif(not find_spec('mmseg'), reason='mmseg is not installed')
     @pytest.mark.filterwarnings('ignore:Default ``avg_non_ignore`` is False:UserWarning')
-    def test_segmentor_of_the_readme(self):
+    def test_segmentor_of_the_readme(self, tmp_path):
         import mmseg.models
-        model = self.build(1, mmseg.registry.MODELS, 'mmseg')
+        model = self.build(1, mmseg.registry.MODELS, 'mmseg', tmp_path)
         with torch.no_grad():
             logits = model.decode_head(model.extract_feat(torch.zeros(1, 3, 64, 96)))
         assert logits.shape == (1, 150, 4, 6)
 
-    def build(self, number: int, models: Registry, scope: str) -> torch.nn.Module:
+    def build(self, number: int, models: Registry, scope: str, folder: Path) -> torch.nn.Module:
         """The model of the README's configuration of that number, without its weights."""
-        block = re.findall(r'^```python\n(custom_imports.*?)^```', readme(), re.MULTILINE | re.DOTALL)[number]
-        names = {}
-        exec(block, names)
-        for module in names['custom_imports']['imports']:
-            import_module(module)
-        config = Config({'model': names['model']}).model
+        blocks = re.findall(r'^```python\n((?:_base_[^\n]*\n)?custom_imports.*?)^```', readme(), re.M | re.S)
+        (folder / 'readme.py').write_text(blocks[number])
+        config = Config.fromfile(folder / 'readme.py').model
         config.backbone.init_cfg = None
         with DefaultScope.overwrite_default_scope(scope):
             return models.build(config).eval()
