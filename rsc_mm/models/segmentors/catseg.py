@@ -61,6 +61,7 @@ class CATSeg(EncoderDecoder):
         grid = self.decode_head.aggregator.feature_resolution
         self.image_size = (grid[0] * tower.patch_size, grid[1] * tower.patch_size) if resize else None
         self._check_fields()
+        self._check_widths()
         self._choose_parameters(finetune)
 
     @property
@@ -202,8 +203,16 @@ class CATSeg(EncoderDecoder):
                              f'0..{depth - 2}; the last block, {depth - 1}, gives the dense map')
         if mode not in TEST_MODES:
             raise ValueError(f"CATSeg field 'test_cfg.mode': found {mode!r}, expected one of {sorted(TEST_MODES)}")
+
+    def _check_widths(self) -> None:
         dims = self.backbone.embed_dim, self.decode_head.vocabulary.text_encoder.embed_dim
         expected = self.decode_head.aggregator.text_projection.in_features
         if dims != (expected, expected):
             raise ValueError(f'CATSeg: found embeddings of {dims[0]} channels from the backbone and {dims[1]} from the '
                              f"text tower, expected {expected}, the field 'decode_head.aggregator.text_dim'")
+        head = self.decode_head
+        for field, found, width in (
+                ('in_channels', head.upsamplers[0].in_channels, self.backbone.width),
+                ('aggregator.appearance_dim', head.aggregator.appearance_projection.in_channels, dims[0])):
+            if found != width:
+                raise ValueError(f"CATSeg field 'decode_head.{field}': found {found}, expected the tower's {width}")

@@ -15,7 +15,7 @@ from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 from rsc_mm.apis.segmentation import load_segmentor, segment  # noqa: E402
 from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
 
-from .tiny import CLASSES, TEXT, batch, build, tiny_catseg, tiny_config  # noqa: E402
+from .tiny import CLASSES, TEXT, VIT, batch, build, tiny_catseg, tiny_config  # noqa: E402
 
 SQUASH = dict(mode='squash', size=(96, 96), crop_size=(64, 64), stride=(32, 32))
 SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(40, 40))
@@ -283,6 +283,8 @@ def test_bfloat16_is_finite(model):
     (dict(finetune=dict(image=())), r"field 'finetune': found the towers \['image'\], expected \['text', 'visual'\]"),
     (dict(finetune=dict(text=('q', ))), r"field 'finetune.text': found 'q', which block 0 does not have"),
     (dict(vocabulary=dict(arch={**TEXT, 'embed_dim': 8})), 'found embeddings of 24 channels .* and 8 from the text'),
+    (dict(tower=dict(arch={**VIT, 'embed_dim': 36})), "'decode_head.in_channels': found 48, expected the tower's 36"),
+    (dict(aggregator=dict(appearance_dim=48)), "'decode_head.aggregator.appearance_dim': found 48, expected .* 24"),
     (dict(vocabulary=dict(prompts='imagenet')), "field 'aggregator.prompt_channel': found 1, expected 80, the"),
     (dict(vocabulary=dict(classes=['cat', 'cat'])), r"classes: found \['cat'\] twice, expected every name once"),
 ])

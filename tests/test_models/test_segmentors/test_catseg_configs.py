@@ -19,6 +19,7 @@ from .tiny import build, tiny_catseg  # noqa: E402
 
 LEAVES = sorted(path.stem for path in (REPOSITORY / 'configs/catseg').glob('*.py'))
 TRAINED = {'vitb16': 48, 'vitl14': 72}
+DISTILLED = {'clipself': 'value', 'r_sc_clipself': 'value', 'r_sc_v': 'value', 'declip': 'qq', 'denserc': 'hsg'}
 TESTED = {'ade847': 847, 'pc459': 459, 'context59': 59, 'voc20': 20, 'voc21': 21}
 
 
@@ -32,8 +33,8 @@ def test_the_model_builds_with_the_paper_s_constants(leaf):
     assert sum(p.requires_grad for p in towers) == TRAINED[size]
     assert model.layers == ((3, 7) if size == 'vitb16' else (7, 15))
     assert model.image_size == ((384, 384) if size == 'vitb16' else (336, 336))
-    published = 'clipself' not in leaf and 'r_sc' not in leaf
-    assert model.backbone.readout_config == ('value_cls' if published else 'value')
+    readout, expected = model.backbone.readout_config, DISTILLED.get(leaf.split('_', 2)[-1], 'value_cls')
+    assert (readout if isinstance(readout, str) else readout['type']) == expected
     assert len(model.train().classes) == 171
     assert len(model.eval().classes) == TESTED.get(leaf.split('_')[2] if len(leaf.split('_')) > 2 else '', 150)
     aggregator = model.decode_head.aggregator

@@ -11,6 +11,7 @@ from rsc_mm.registry import MODELS
 from tests.towers import GOLDEN_ARCH, randomize
 
 CLASSES = ['cat', 'dog, puppy', 'red umbrella', 'kite', 'sky', 'grass', 'wall']
+VIT = {key: value for key, value in GOLDEN_ARCH.items() if key != 'ref_feat_shape'}
 TEXT = dict(embed_dim=24, context_length=20, width=16, heads=2, layers=3)
 AGGREGATOR = dict(
     text_dim=24, text_proj_dim=8, appearance_dim=24, appearance_proj_dim=8, decoder_dims=(16, 16),
@@ -20,13 +21,12 @@ AGGREGATOR = dict(
 
 def tiny_config(**fields: object) -> ConfigDict:
     """The model's config; ``fields`` are those of `CATSeg`, and 'aggregator', 'vocabulary' and 'tower' of its parts."""
-    vit = {key: value for key, value in GOLDEN_ARCH.items() if key != 'ref_feat_shape'}
     parts = {name: fields.pop(name, {}) for name in ('aggregator', 'vocabulary', 'tower')}
     model = dict(
         type='rsc_mm.CATSeg',
         data_preprocessor=dict(type='rsc_mm.RectangleSegPreProcessor', mean=[128.] * 3, std=[64.] * 3, bgr_to_rgb=True,
                                seg_pad_val=255, size_divisor=8),
-        backbone={**dict(type='rsc_mm.CLIPViT', arch=vit), **parts['tower']},
+        backbone={**dict(type='rsc_mm.CLIPViT', arch=VIT), **parts['tower']},
         decode_head=dict(
             type='rsc_mm.CATSegHead', in_channels=48,
             vocabulary={**dict(type='rsc_mm.VocabularyEncoder', classes=CLASSES, arch=TEXT), **parts['vocabulary']},
