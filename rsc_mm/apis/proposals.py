@@ -11,11 +11,11 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision.ops import box_convert
 
 from rsc_mm.datasets.open_vocabulary import write_annotations
 from rsc_mm.datasets.region_table import RegionTable
 from rsc_mm.utils.part_file import PartFile, add_batches
+from rsc_mm.utils.regions import file_boxes
 
 from .config import load_config
 from .detection import build_detector
@@ -83,7 +83,7 @@ def best_boxes(prediction: InstanceData, top_k: int, min_score: float) -> tuple[
     """
     scores, order = prediction.scores.double().cpu().sort(descending=True, stable=True)
     boxes = prediction.bboxes.double().cpu()[order]
-    xywh = box_convert(boxes, 'xyxy', 'xywh').round(decimals=2)
+    xywh = file_boxes(boxes).round(decimals=2)
     keep = ((scores >= min_score) & (xywh[:, 2:] > 0).all(1)).nonzero().flatten()[:top_k]
     return xywh[keep].tolist(), scores[keep].round(decimals=4).tolist()
 

@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch.utils.data import DataLoader, Subset
-from torchvision.ops import box_convert
 
 from rsc_mm.datasets import ImageRecord, RegionDataset, region_collate
 from rsc_mm.models.text import read_class_names
@@ -19,7 +18,7 @@ from rsc_mm.models.text.nouns import NounFinder, frequent_nouns
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.files import replacing
 from rsc_mm.utils.part_file import PartFile, add_batches
-from rsc_mm.utils.regions import corners, expand_boxes
+from rsc_mm.utils.regions import corners, expand_boxes, file_boxes
 
 
 class FirstProposals:
@@ -93,7 +92,7 @@ class Matcher:
             cosines = cosines[:len(boxes), allowed] if allowed else cosines[:0]
         scores, best = cosines.max(dim=1)
         labels = [allowed[i] for i in best.tolist()] if allowed is not None else best.tolist()
-        xywh = box_convert(boxes, 'xyxy', 'xywh')
+        xywh = file_boxes(boxes)
         return {'id': img_id, 'shape': list(shape), 'boxes': xywh.double().round(decimals=2).tolist(),
                 'labels': labels, 'scores': scores.double().round(decimals=4).tolist()}
 

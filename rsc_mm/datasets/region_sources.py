@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rsc_mm.registry import TASK_UTILS
-from rsc_mm.utils.regions import corners, expand_boxes, mask_extents
+from rsc_mm.utils.regions import corners, expand_boxes, file_boxes, mask_extents
 
 from .image_io import read_segments
 from .structures import ImageRecord
@@ -202,9 +202,7 @@ class PanopticRegions:
         masks = self._masks(record)
         is_thing = torch.from_numpy(record.is_thing)
         boxes = torch.where(is_thing[:, None], corners(record.boxes), mask_extents(masks))
-        sides = boxes[:, 2:] - boxes[:, :2]
-        keep = torch.from_numpy(_area_within(torch.cat([boxes[:, :2], sides], dim=1).numpy(), self.min_size,
-                                             self.max_size))
+        keep = torch.from_numpy(_area_within(file_boxes(boxes).numpy(), self.min_size, self.max_size))
         boxes, is_thing = boxes[keep].float(), is_thing[keep]
         crops = torch.where(is_thing[:, None], expand_boxes(boxes, self.crop_scale, record.shape), boxes)
         return {'boxes': boxes, 'crop_boxes': crops, 'labels': torch.from_numpy(record.labels)[keep],

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.random import Generator
 from pycocotools import mask as rle
+
+from rsc_mm.utils.regions import file_boxes
 
 from .shapes import CLASS_NAMES, NOVEL_SHAPES, SHAPES
 from .shapes_scene import Scene, describe, draw_scene
@@ -190,8 +193,8 @@ def draw_proposals(scene: Scene, rng: Generator, jitter: float = 0.1, random_box
         w, h = rng.uniform(16, width), rng.uniform(16, height)
         x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
         boxes.append(np.array([x, y, x + w, y + h]))
-    corners = np.clip(boxes, 0, [width, height, width, height])
-    return np.round(np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1), 2).tolist()
+    inside = torch.from_numpy(np.clip(boxes, 0, [width, height, width, height]))
+    return np.round(file_boxes(inside).numpy(), 2).tolist()
 
 
 def _write_annotations(folder: Path, split: str, entries: list[ImageEntry]) -> None:

@@ -11,6 +11,7 @@ from pycocotools import mask as mask_utils
 from rsc_mm.datasets.annotations import load_json
 from rsc_mm.datasets.open_vocabulary import FREQUENCIES, check_classes, read_categories
 from rsc_mm.registry import METRICS
+from rsc_mm.utils.regions import file_boxes
 
 from .federated_ap import AREAS, federated_ap
 
@@ -69,8 +70,7 @@ class LVISDetectionMetric(BaseMetric):
             self._checked = True
         for sample in data_samples:
             found = sample['pred_instances']
-            boxes = found['bboxes'].double().cpu()
-            result = {'bbox': torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).numpy(),
+            result = {'bbox': file_boxes(found['bboxes'].double().cpu()).numpy(),
                       'scores': found['scores'].double().cpu().numpy(), 'labels': found['labels'].cpu().numpy()}
             if 'segm' in self.metrics:
                 result['segm'] = _encode(found['masks'])

@@ -43,6 +43,18 @@ def corners(xywh: np.ndarray) -> torch.Tensor:
     return box_convert(torch.from_numpy(xywh), 'xywh', 'xyxy')
 
 
+def file_boxes(boxes: torch.Tensor) -> torch.Tensor:
+    """Boxes (x1, y1, x2, y2) as annotation files have them, (x, y, width, height): undoes `corners`.
+
+    Args:
+        boxes: (K, 4).
+
+    Returns:
+        (K, 4) of the same type.
+    """
+    return box_convert(boxes, 'xyxy', 'xywh')
+
+
 def mask_extents(masks: torch.Tensor) -> torch.Tensor:
     """Boxes around the pixels of masks, in pixels of the masks: the last one lies inside.
 

@@ -13,6 +13,7 @@ from rsc_mm.utils.regions import (
     corners,
     crop_extent,
     expand_boxes,
+    file_boxes,
     mask_extents,
     pool_masks,
     pool_regions,
@@ -125,7 +126,8 @@ def test_centres_of_a_region_grid_by_hand():
 
 def test_boxes_of_files_and_of_masks_by_hand():
     assert corners(np.array([[1.5, 2, 10, 20]])).tolist() == [[1.5, 2, 11.5, 22]]
-    assert corners(np.zeros((0, 4))).shape == (0, 4)
+    assert file_boxes(corners(np.array([[1.5, 2, 10, 20]]))).tolist() == [[1.5, 2, 10, 20]]
+    assert corners(np.zeros((0, 4))).shape == file_boxes(torch.zeros(0, 4)).shape == (0, 4)
     masks = torch.zeros(2, 5, 7, dtype=torch.bool)
     masks[0, 1:3, 2:6] = masks[1, 4, 6] = True
     assert mask_extents(masks).tolist() == [[2, 1, 6, 3], [6, 4, 7, 5]]
