@@ -2,6 +2,7 @@ import json
 import sys
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from rsc_mm.apis.analysis.synonyms import rename_classes, synonym_robustness
@@ -53,6 +54,22 @@ def test_every_kind_of_evaluation_takes_other_names():
     vocabulary = dict(type='rsc_mm.VocabularyEncoder', classes='voc20', aliases=dict(boat='ship'))
     assert rename_classes(vocabulary, {'person': 'human being'}) == 1
     assert vocabulary['classes'] == 'voc20' and vocabulary['aliases'] == dict(boat='ship', person='human being')
+
+
+def test_other_names_change_the_texts_of_catseg_and_no_label():
+    pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
+    pytest.importorskip('mmseg', reason='needs mmseg')
+    from tests.test_models.test_segmentors.tiny import CLASSES, build, tiny_config
+    texts = []
+    for aliases in ({}, {'cat': 'sky', 'sky': 'cat'}):
+        config = tiny_config()
+        assert rename_classes(config, aliases) == 1
+        torch.manual_seed(0)
+        model = build(config).eval()
+        assert model.classes == tuple(CLASSES)
+        texts.append(model.decode_head.vocabulary())
+    order = [4, 1, 2, 3, 0, 5, 6]
+    torch.testing.assert_close(texts[1], texts[0][order])
 
 
 def test_the_list_of_coco_has_another_name_for_each_class():
