@@ -35,7 +35,7 @@ def train(config: Config, resume: str | None = None) -> Runner:
 
 
 def claim(work_dir: str) -> None:
-    """`lock_work_dir` by the first process, heard by all.
+    """`lock_work_dir` by the first process; where it is refused, all stop.
 
     Args:
         work_dir: of the run.

@@ -72,16 +72,27 @@ def read_checkpoint(path: str | Path) -> dict:
     try:
         content = read(path)
     except Exception as error:  # torch raises many types here: EOFError, RuntimeError, UnpicklingError ...
-        raise CheckpointError(f'checkpoint {path}: cannot be read as weights ({type(error).__name__}: '
-                              f'{str(error).splitlines()[0] if str(error) else "no message"}); expected a whole file '
-                              'written by torch.save or safetensors that holds tensors and plain values only. Other '
-                              'objects can run code when they are loaded: only if the file is your own, the tools '
-                              'take --trust-checkpoint FILE, Python rsc_mm.utils.checkpoint.trust_checkpoint'
+        raise CheckpointError(f'checkpoint {path}: cannot be read as weights ({reading_error(error)}); expected a '
+                              'whole file written by torch.save or safetensors that holds tensors and plain values '
+                              'only. Other objects can run code when they are loaded: only if the file is your own, '
+                              'the tools take --trust-checkpoint FILE, Python rsc_mm.utils.checkpoint.trust_checkpoint'
                               ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f'checkpoint {path}: found a {type(content).__name__}, expected a dict of tensors by '
                               "name, or one with 'state_dict', 'model' or 'module'")
     return content
+
+
+def reading_error(error: Exception) -> str:
+    """Type and reason of an error of `torch.load`, without its advice to unpickle the file nevertheless.
+
+    Args:
+        error: what was raised.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith(('Weights only load failed', 'Please file an issue'))]
+    reason = (reasons or ['no message'])[0].partition('. Please use ')[0]
+    return f'{type(error).__name__}: {reason.removeprefix("WeightsUnpickler error: ")}'
 
 
 def trust_checkpoint(path: str | Path) -> Path:

@@ -1,4 +1,4 @@
-r"""Segment AUC: do the tokens of a region know which of them belong together?
+r"""Segment AUC: are tokens of the same segment more alike than tokens of two?
 
   python tools/analysis/segment_affinity.py --config configs/shapes/region_classification.py \
       configs/shapes/refiner.py --checkpoints projects/shapes_clip/shapes_clip.pt work_dirs/refiner/refiner.pth
@@ -9,7 +9,7 @@ r"""Segment AUC: do the tokens of a region know which of them belong together?
 Regions are random local squares of the annotated images (those that stage 1 of R-SC trains on: LocalCropRegions, side
 0.3 to 0.7 of the image's) or with --proposals at most 20 proposals of an image (where stage 2 reads). Every pair of
 tokens of a region is scored by its cosine. The AUC is that of telling the pairs of one panoptic segment from the pairs
-of two: 0.5 says nothing, 1 is perfect. A row for each checkpoint reads the region in its image, by RoIAlign or through
+of two: 0.5 is chance, 1 is perfect. A row for each checkpoint reads the region in its image, by RoIAlign or through
 the Refiner; 'crop alone' is the first tower on the region cut out, for squares the target of stage 1; 'position' scores
 pairs by nearness alone. It tells whether the correlations that R-SC distils (eq. 3) are worth it. Needs scikit-learn,
 which the extra [vis] installs.

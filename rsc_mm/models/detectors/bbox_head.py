@@ -109,7 +109,7 @@ class FViTBBoxHead(ConvFCBBoxHead):
         self.fc_cls.set_embeddings(torch.stack([rows[word] for word in words]), names, words, source)
 
     def _saved_rows(self, names: list[str], words: list[str], source: list | None) -> dict[str, torch.Tensor]:
-        """Rows of the loaded checkpoint, by word, where they are what the head's own spec asks for."""
+        """Rows of the loaded checkpoint by prompted text, where ``class_embeddings`` asks for the same ones."""
         spec, saved = self.class_embeddings, self.fc_cls.saved
         if isinstance(spec, torch.Tensor) or not saved:
             return {}

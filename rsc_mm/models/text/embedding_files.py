@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from rsc_mm.utils.checkpoint_reader import reading_error
 from rsc_mm.utils.files import replacing
 
 SUFFIXES = ('.safetensors', '.pt', '.npy')
@@ -42,8 +43,7 @@ def read_embeddings(path: str | Path) -> tuple[list[str] | None, torch.Tensor]:
     try:
         names, embeddings = readers[path.suffix](path)
     except Exception as error:  # each reader has its own kinds: UnpicklingError, SafetensorError, EOFError ...
-        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-        raise ValueError(f'class embeddings {path}: cannot be read ({reason}); expected '
+        raise ValueError(f'class embeddings {path}: cannot be read ({reading_error(error)}); expected '
                          f'{readers[path.suffix].__doc__}') from error
     embeddings = unit_rows(embeddings, f'class embeddings {path}')
     if names is not None and len(names) != len(embeddings):
