@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from rsc_mm.engine.readout_hook import check_saved_readout
 from rsc_mm.models.text import class_queries
 from rsc_mm.utils.checkpoint import check_keys, read_checkpoint, unwrap
+from rsc_mm.utils.dependencies import require
 
 from .config import load_config
 from .evaluation import TOWER_MODELS
@@ -38,6 +39,8 @@ def load_segmentor(config: str | Path | Config, checkpoint: str | Path | None = 
         ValueError: the configuration is of no segmentor that takes names.
         CheckpointError: the weights do not fit.
     """
+    for library in ('mmcv', 'mmseg'):
+        require(library)
     config = config if isinstance(config, Config) else load_config(config, options)
     from mmseg.utils import register_all_modules
 

@@ -10,7 +10,7 @@ from PIL import Image
 import rsc_mm
 from rsc_mm.datasets.label_maps import read_label_map
 from rsc_mm.utils.checkpoint import export_state_dict
-from tests.test_tools.common import load_tool
+from tests.test_tools.common import load_tool, run_tool
 
 pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
@@ -106,3 +106,14 @@ def test_mmsegs_inferencer_runs_on_our_configuration(model, tmp_path):
     assert np.array_equal(found['predictions'], segment(model, SCENE).labels)
     assert (tmp_path / 'out' / 'vis' / 'scene.jpg').is_file()
     assert inferencer.model.dataset_meta['classes'] == ('star', 'ring', 'stripes', 'bricks')
+
+
+def test_without_mmseg_a_line_says_what_to_install():
+    code = """
+import runpy, sys
+sys.modules.update(dict.fromkeys(['mmcv', 'mmseg']))
+sys.argv = ['segment.py', 'projects/shapes_clip/scene.jpg', '--config', 'configs/shapes/maskclip_shapes.py',
+            '--vocab', 'star']
+runpy.run_path('tools/segment.py', run_name='__main__')"""
+    said = run_tool(['-W', 'ignore', '-c', code], 1)
+    assert 'rsc_mm needs the compiled operators of mmcv' in said and 'Traceback' not in said
