@@ -3,12 +3,14 @@ import doctest
 import re
 
 import pytest
+from mmengine.logging import MMLogger
 
 import rsc_mm.apis.config
 import rsc_mm.apis.dense_clip
 import rsc_mm.apis.loading
 import rsc_mm.apis.publishing
 import rsc_mm.apis.rescoring
+import rsc_mm.apis.segmentation
 import rsc_mm.models.backbones.eva_clip
 import rsc_mm.models.distillers.clipself
 import rsc_mm.models.losses.scd
@@ -25,6 +27,14 @@ def test_docstrings(module, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     results = doctest.testmod(module)
     assert results.attempted and not results.failed
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')  # mmseg's own
+def test_docstrings_of_segmentation(monkeypatch):
+    pytest.importorskip('mmcv.ops')
+    pytest.importorskip('mmseg.utils').register_all_modules(init_default_scope=False)  # which prints
+    MMLogger.get_current_instance()  # keeps the stream it is made with, not that of the example
+    test_docstrings(rsc_mm.apis.segmentation, monkeypatch)
 
 
 def test_the_lines_of_the_readme(tmp_path, monkeypatch, capsys):
