@@ -104,6 +104,7 @@ def test_tools_refuse_what_they_cannot_do():
         ['tools/benchmarks/distillation.py', 'configs/shapes/clipself_grid.py', '--rounds', '0'], status=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason='real COCO images are not at hand')
 @pytest.mark.parametrize('name', ['clipself_vitb16_coco_patches', 'clipself_vitb16_coco_patches_rect'])
 def test_true_size_on_real_images(tmp_path, name):
@@ -112,7 +113,8 @@ def test_true_size_on_real_images(tmp_path, name):
     np.save(tmp_path / 'classes.npy', generator.standard_normal((133, 512)).astype('float32'))
     embeddings = f'{tmp_path}/classes.npy'
     run_tool(['tools/train.py', f'configs/clipself/{name}.py', '--work-dir', str(tmp_path), '--cfg-options',
-              'model.backbone.init_cfg=None', 'model.data_preprocessor.image_size=224', 'train_cfg.max_epochs=1',
+              'model.backbone.init_cfg=None', 'model.data_preprocessor.image_size=160',
+              'model.data_preprocessor.crop_size=112', 'train_cfg.max_epochs=1',
               'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
               'train_dataloader.dataset.regions.max_regions=4', 'optim_wrapper.optimizer.lr=1e-4', 'val_cfg=None',
               'val_dataloader=None', 'val_evaluator=None', 'param_scheduler=None', 'default_hooks.logger.interval=1'],
@@ -126,7 +128,7 @@ def test_true_size_on_real_images(tmp_path, name):
     printed = run_tool(['tools/test.py', 'configs/evaluation/region_classification_vitb16.py',
                         (tmp_path / 'last_checkpoint').read_text(), '--work-dir', str(tmp_path / 'test'),
                         '--cfg-options', f'test_evaluator.class_embeddings={embeddings}',
-                        'model.data_preprocessor.image_size=224', 'model.data_preprocessor.crop_size=None',
+                        'model.data_preprocessor.image_size=160', 'model.data_preprocessor.crop_size=None',
                         'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
                         'test_dataloader.batch_size=5'], COCO_ROOT=str(COCO_MINI))
     metrics = json.loads((tmp_path / 'test' / 'metrics.json').read_text())
