@@ -16,6 +16,8 @@ pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
 from rsc_mm.apis.segmentation import load_segmentor, segment  # noqa: E402
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CONFIG = 'configs/shapes/maskclip_shapes.py'
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 SCENE = 'projects/shapes_clip/scene.jpg'

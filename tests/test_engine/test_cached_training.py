@@ -15,6 +15,8 @@ from tests.test_engine.test_training import (  # noqa: F401  data is a fixture
     train,
 )
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 NO_VAL = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 
 

@@ -5,6 +5,8 @@ from rsc_mm.models import EVACLIPViT
 from rsc_mm.utils.checkpoint import CheckpointError, load_clip_checkpoint, read_checkpoint
 from tests.test_engine.test_training import configure, data, train  # noqa: F401  a fixture
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 READOUTS = {'declip_csa': dict(type='csa', scaled=False),
             'denserc': dict(type='hsg', num_layers=3, project='per_layer')}
 

@@ -19,6 +19,8 @@ from PIL import Image
 from rsc_mm.apis.evaluation import evaluate_whole
 from tests.test_tools.common import REPOSITORY
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 pytest.importorskip('mmdet', reason='needs mmdet')
 
 CONFIG = 'configs/shapes/fvit_shapes.py'

@@ -15,6 +15,8 @@ from tests.payload import Payload, hide_config, hide_payload
 from tests.test_engine.toy import KillAt, toy_runner
 from tests.test_tools.common import REPOSITORY, load_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 needs_mmdet = pytest.mark.skipif(not importlib.util.find_spec('mmdet'), reason='needs mmdet')
 TOWER, DETECTOR = 'configs/shapes/clipself_grid.py', 'configs/shapes/fvit_shapes.py'
 

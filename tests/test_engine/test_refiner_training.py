@@ -12,6 +12,8 @@ from rsc_mm.utils.refiner_checkpoint import tower_identity
 from tests.test_engine.test_training import STEPS, KillAt, Losses, configure, equal, train
 from tests.test_tools.common import REPOSITORY
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 HOOKS = [dict(type='RefinerCheckpointHook')]
 NO_VAL = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 TOWER = 'projects/shapes_clip/shapes_clip.pt'

@@ -2,6 +2,8 @@ import pytest
 
 from tests.test_engine.test_training import KillAt, configure, data, equal, student, train  # noqa: F401
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 BUDGET = {'train_dataloader.batch_sampler': dict(type='TokenBudgetBatchSampler', image_size=128, patch_size=8),
           'model.data_preprocessor.layout': 'rectangle', 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 

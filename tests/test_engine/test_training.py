@@ -19,6 +19,8 @@ from rsc_mm.utils.checkpoint import load_clip_checkpoint, read_checkpoint
 from tests.test_tools.common import REPOSITORY, run_tool
 from tests.towers import tiny_eva
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 STEPS = 12
 
 

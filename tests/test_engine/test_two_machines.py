@@ -11,6 +11,8 @@ import torch
 from rsc_mm.utils.checkpoint import read_checkpoint
 from tests.test_tools.common import REPOSITORY
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 
 @pytest.mark.slow
 def test_two_launches_train_on_shards_with_one_cache(tmp_path: Path, shapes_root: Path) -> None:

@@ -11,6 +11,8 @@ from rsc_mm.models.distillers.constrained_rla import ConstrainedRLA
 from tests.test_models.test_distillers import batch
 from tests.towers import GOLDEN_ARCH, randomize
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CONSTRAINTS = {
     'attention': dict(type='AttentionCorrelation', scd_loss=dict(type='SCDLoss', loss_weight=0.5)),
     'contrast': dict(type='DenseContrast', momentum=0.9, region_size=3, loss_weight=0.5),

@@ -10,6 +10,8 @@ from rsc_mm.models import SCRLA
 from tests.test_models.test_refiner_trainer import batch, trainer
 from tests.test_models.test_scrla import BUILDS, SCD, build
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 COUNTS = (4, 1, 0, 2)  # the third image has no region
 SPLITS = (2, 4)  # images of the first process; the second has the others, or none
 MODELS = {

@@ -26,6 +26,8 @@ from rsc_mm.utils.refiner_checkpoint import tower_identity
 from tests.test_datasets.toy import write_json
 from tests.test_tools.common import REPOSITORY
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 CONFIG = 'configs/shapes/region_classification.py'
 REFINER = 'configs/shapes/refiner.py'

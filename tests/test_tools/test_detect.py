@@ -23,6 +23,8 @@ from rsc_mm.models.text import read_class_names, read_embeddings
 from tests.test_models.test_detectors.test_reference_checkpoint import VOCABULARY, reference_keys
 from tests.test_tools.common import REPOSITORY, load_tool, run_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CONFIG = 'configs/shapes/fvit_shapes.py'
 
 

@@ -13,6 +13,8 @@ from rsc_mm.apis import command_line, proposals
 from rsc_mm.datasets import ProposalRegions, RegionDataset
 from tests.test_tools.common import REPOSITORY, run_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 pytest.importorskip('mmcv.ops', reason="needs mmcv's operators")
 pytest.importorskip('mmdet', reason='needs mmdet')
 

@@ -7,6 +7,8 @@ from rsc_mm.apis import shapes_experiments
 from rsc_mm.apis.shapes_report import draw_pictures, write_report
 from tests.test_tools.common import REPOSITORY, load_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 
 

@@ -10,6 +10,8 @@ from rsc_mm.models.text import read_aliases, read_class_names
 
 from .common import load_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 TRAP = {'circle': 'square', 'square': 'circle'}
 """Not synonyms but traps: a metric that reads them must fall."""

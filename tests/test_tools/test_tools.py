@@ -12,6 +12,8 @@ import torch
 from rsc_mm.utils.checkpoint import load_clip_checkpoint, read_checkpoint
 from tests.test_tools.common import REPOSITORY, run_tool
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 

@@ -18,6 +18,8 @@ pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
 from .tiny import tiny_catseg  # noqa: E402
 
+pytestmark = pytest.mark.slow  # trains, or starts whole programs
+
 COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
 
 
