@@ -29,6 +29,7 @@ def root(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES, ids=str)
 def test_every_type_resolves_and_the_model_builds(leaf):
     config = Config.fromfile(leaf)

@@ -5,7 +5,7 @@ model = dict(
     backbone=dict(
         arch='eva02_large_patch14_clip_336', with_cp=True,
         init_cfg=dict(type='Pretrained', checkpoint=clip_checkpoint)),
-    refiner=dict(num_blocks=6, inter_layers=(9, 14), with_cp=True),
+    refiner=dict(num_blocks=6, inter_layers=(9, 14)),
     data_preprocessor=dict(image_size=896, crop_size=336, patch_size=14))
 val_evaluator = dict(class_embeddings=dict(text_encoder=dict(arch='EVA02-L-14-336', checkpoint=clip_checkpoint)))
 test_evaluator = val_evaluator
