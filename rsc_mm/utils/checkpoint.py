@@ -55,7 +55,7 @@ def load_clip_checkpoint(backbone: nn.Module, checkpoint: str | Path | dict,
     A file that was saved without a readout, as public CLIP weights are, leaves a readout's own parameters unchanged.
 
     Args:
-        backbone: `EVACLIPViT` or `CLIPViT`.
+        backbone: a `ViTTower`.
         checkpoint: a file (.pt, .pth, .safetensors, OpenAI's TorchScript archive), a state dict (wrapped in
             ``model``, ``module`` or ``state_dict`` or not), or 'open_clip::MODEL/TAG', the one form that downloads.
         readout: the readout that the file was saved with, to start another one from it; default: the backbone's.
@@ -123,7 +123,7 @@ def export_state_dict(backbone: nn.Module, layout: str) -> Weights:
     """The tower's weights in one of the public key layouts, and the readout's own beside them, as ``readout.*``.
 
     Args:
-        backbone: `EVACLIPViT` or `CLIPViT`.
+        backbone: a `ViTTower`.
         layout: 'ours' (``vit.*``), 'mmdet' (``backbone.vit.*``), 'clip' (``visual.*`` in the names of the tower's
             original code: EVA-CLIP's for `EVACLIPViT`, OpenAI's for `CLIPViT`; open_clip's for the others) or
             'transformers' (``vision_model.*``, `CLIPViT` without parameters in the readout only).
@@ -154,7 +154,7 @@ def checkpoint_meta(backbone: nn.Module) -> dict[str, Any]:
     """What must travel with the weights: the tower's class, and its readout with all its fields.
 
     Args:
-        backbone: `EVACLIPViT` or `CLIPViT`.
+        backbone: a `ViTTower`.
     """
     return {'backbone': type(backbone).__name__, 'readout': backbone.readout_config}
 
@@ -247,7 +247,8 @@ def _transformers_weights_inverse(weights: Weights) -> Weights:
 
 
 def split_qkv_weights(weights: Weights, target: Weights) -> Weights:
-    """A fused query-key-value layer as three where the tower holds it so: a ViT's last block, all blocks of an Eva.
+    """A fused query-key-value layer as three where the tower holds it so: a ViT's last block, all blocks of an Eva,
+    and the key-value layer of an attention pooling.
 
     Args:
         weights: in timm's key names.
