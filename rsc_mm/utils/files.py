@@ -27,7 +27,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     beside = path.with_name(f'{path.stem}.{os.getpid()}.writing{path.suffix}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        beside.touch()
+        mode = beside.stat().st_mode
         yield beside
+        beside.chmod(mode)  # safetensors leaves its files readable for their owner alone
         beside.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors report a full disk as their own
         reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]

@@ -2,6 +2,8 @@ import errno
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from rsc_mm.utils.files import replacing
 
@@ -39,3 +41,10 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r'folder/a\.npy: could not be written: found "(File exists|Not a directory)"'), \
             replacing(tmp_path / 'folder' / 'a.npy'):
         pass
+
+
+def test_everybody_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    (tmp_path / 'plain').touch()
+    with replacing(tmp_path / 'weights.safetensors') as part:
+        save_file({'x': torch.zeros(1)}, part)
+    assert (tmp_path / 'weights.safetensors').stat().st_mode == (tmp_path / 'plain').stat().st_mode
