@@ -9,7 +9,9 @@ _base_ = [
     '../_base_/catseg_runtime.py'
 ]
 data_root = '{{$ADE_FULL_ROOT:data/ade_full}}'
-model = dict(decode_head=dict(vocabulary=dict(test_classes='ade847')))
+model = dict(
+    decode_head=dict(vocabulary=dict(test_classes='ade847')),
+    test_cfg=dict(at_once=1))  # one view after the other: a third of the memory, the same labels
 test_dataloader = dict(
     dataset=dict(
         type='rsc_mm.ADE20K847Dataset',

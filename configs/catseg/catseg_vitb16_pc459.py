@@ -9,7 +9,9 @@ _base_ = [
     '../_base_/catseg_runtime.py'
 ]
 data_root = '{{$CONTEXT_ROOT:data/VOCdevkit/VOC2010}}'
-model = dict(decode_head=dict(vocabulary=dict(test_classes='pc459')))
+model = dict(
+    decode_head=dict(vocabulary=dict(test_classes='pc459')),
+    test_cfg=dict(at_once=1))  # one view after the other: a third of the memory, the same labels
 test_dataloader = dict(
     dataset=dict(
         type='rsc_mm.PascalContext459Dataset',

@@ -2,13 +2,14 @@
 import multiprocessing
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 
 from rsc_mm.engine.memory import settle_memory
@@ -21,36 +22,29 @@ from ..config import load_config
 STAGES = ('tower', 'space', 'classes', 'decoder', 'total')
 
 
-class Case:
-    """One segmentor with an image, and what it spent on each stage.
+class TimedPass:
+    """A segmentor with an image, and what it spent on each stage.
 
     Args:
-        config: configuration of a `CATSeg`.
+        name: of its lines in the table.
+        model: a segmentor of mmseg.
         classes: number of classes.
         chunk_size: classes at a time; 0 for all.
         shape: height and width of the image in pixels, as the test pipeline would give it.
-        at_once: views in a pass of the network; None: those of the configuration.
+        parts: by stage the owners and names of the methods that make it up; 'total' is the whole test step.
     """
 
-    def __init__(self, config: str, classes: int, chunk_size: int, shape: tuple[int, int],
-                 at_once: int | None = None) -> None:
-        self.name, self.classes, self.chunk_size = Path(config).stem, classes, chunk_size
-        self.model = random_segmentor(config, classes)
-        self.model.test_cfg.chunk_size = chunk_size or None
-        if at_once:
-            self.model.test_cfg.at_once = at_once
+    def __init__(self, name: str, model: BaseSegmentor, classes: int, chunk_size: int, shape: tuple[int, int],
+                 parts: dict[str, list[tuple[object, str]]]) -> None:
+        self.name, self.model, self.classes, self.chunk_size = name, model, classes, chunk_size
         generator = torch.Generator().manual_seed(0)
         image = torch.randint(256, (3, *shape), generator=generator, dtype=torch.uint8)
         sample = SegDataSample(metainfo=dict(ori_shape=shape, img_shape=shape))
         self.batch = dict(inputs=[image], data_samples=[sample])
         self.seconds: dict[str, list[float]] = defaultdict(list)
-        aggregator = self.model.decode_head.aggregator
-        self._meter('tower', self.model, 'extract_feat')
-        for stage, layers in (('space', aggregator.spatial_layers), ('classes', aggregator.class_layers)):
-            for layer in layers:
-                self._meter(stage, layer, 'forward')
-        self._meter('decoder', aggregator.decoder, 'forward')
-        self._meter('total', self.model, 'test_step')
+        for stage, methods in {**parts, 'total': [(model, 'test_step')]}.items():
+            for owner, method in methods:
+                self._meter(stage, owner, method)
 
     @torch.no_grad()
     def run(self, meter: Callable[[], float] = clock) -> None:
@@ -79,6 +73,33 @@ class Case:
             self.spent[stage] += self.meter() - before
             return result
         setattr(owner, method, wrapped)
+
+
+class Case(TimedPass):
+    """A `CATSeg` with random weights.
+
+    Args:
+        config: its configuration.
+        classes: number of classes.
+        chunk_size: classes at a time; 0 for all.
+        shape: height and width of the image in pixels.
+        at_once: views in a pass of the network; None: those of the configuration.
+        whole: the image in one view in the place of the configuration's views.
+    """
+
+    def __init__(self, config: str, classes: int, chunk_size: int, shape: tuple[int, int],
+                 at_once: int | None = None, whole: bool = False) -> None:
+        model = random_segmentor(config, classes)
+        model.test_cfg.chunk_size = chunk_size or None
+        if at_once:
+            model.test_cfg.at_once = at_once
+        if whole:
+            model.test_cfg.mode = 'whole'
+        aggregator = model.decode_head.aggregator
+        super().__init__(Path(config).stem, model, classes, chunk_size, shape, dict(
+            tower=[(model, 'extract_feat')], space=[(layer, 'forward') for layer in aggregator.spatial_layers],
+            classes=[(layer, 'forward') for layer in aggregator.class_layers],
+            decoder=[(aggregator.decoder, 'forward')]))
 
 
 def random_segmentor(config: str, classes: int) -> CATSeg:
@@ -125,21 +146,33 @@ def peak_of_a_pass(choice: tuple) -> int:
     return peak_memory() - before
 
 
-def measure(choices: list[tuple], rounds: int, meter: Callable[[], float] = clock) -> list[dict]:
+def measure_memory(choices: list[tuple]) -> list[dict]:
+    """A line for each case with the peak of memory of one pass.
+
+    Args:
+        choices: arguments of each `Case`.
+    """
+    return [dict(config=Path(choice[0]).stem, classes=choice[1], chunk_size=choice[2],
+                 memory_mib=memory_of(choice) / 2**20) for choice in choices]
+
+
+def measure(choices: list[tuple], rounds: int, meter: Callable[[], float] = clock,
+            others: Sequence[TimedPass] = ()) -> list[dict]:
     """Lines of all cases, with the ratios to the first case's; the cases run in turns.
 
     Args:
         choices: arguments of each `Case`.
         rounds: timed passes of each, after one untimed.
         meter: seconds so far.
+        others: further cases in the same turns, whose memory is not measured.
     """
-    cases = [Case(*choice) for choice in choices]
+    cases = [*(Case(*choice) for choice in choices), *others]
     for _ in range(rounds + 1):
         for case in cases:
             case.run(meter)
     rows = [row for case in cases for row in case.rows()]
     del cases, case  # their memory, before that of a process of its own is measured
-    peaks = [memory_of(choice) / 2**20 for choice in choices]
+    peaks = [row['memory_mib'] for row in measure_memory(choices)] + [float('nan')] * len(others)
     for i, row in enumerate(rows):
         row['ratio'] = row['seconds'] / rows[i % len(STAGES)]['seconds']
         row['memory_mib'] = peaks[i // len(STAGES)] if row['stage'] == 'total' else ''

@@ -31,15 +31,16 @@ class Views(NamedTuple):
         Returns:
             (T, *size) float32.
         """
-        probabilities = [probabilities_at(x, crop.shape[1:]) for x, crop in zip(logits, self.crops)]
-        total = probabilities[0].new_zeros(len(probabilities[0]), *self.size)
+        # One after the other: of many classes those of all crops at once are what takes the memory.
+        probabilities = (probabilities_at(x, crop.shape[1:]) for x, crop in zip(logits, self.crops))
+        total = torch.zeros(len(logits[0]), *self.size, device=logits[0].device)
         seen = total.new_zeros(self.size)
         for (rows, columns), window in zip(self.places, probabilities):
             total[:, rows, columns] += window
             seen[rows, columns] += 1
         total /= seen
-        for overview in probabilities[len(self.places):]:
-            total = (total + _resize(overview, self.size)) / 2
+        for overview in probabilities:
+            total = total.add_(_resize(overview, self.size)).div_(2)
         return total
 
 

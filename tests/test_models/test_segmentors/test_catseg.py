@@ -117,6 +117,15 @@ def test_chunks_of_classes_change_nothing(model, test_cfg):
         assert 'seg_logits' not in chunked and chunked.pred_sem_seg.data.max() > 2
 
 
+def test_views_one_after_the_other_change_nothing(model, monkeypatch):
+    data, seen, logits = batch(model, [(72, 104), (64, 80)]), [], model.logits
+    monkeypatch.setattr(model, 'logits', lambda crops: seen.append(len(crops)) or logits(crops))
+    together, alone = predict(model, data, **SQUASH), predict(model, data, **SQUASH, at_once=1)
+    assert seen == [8, 2, *[1] * 10]
+    for first, second in zip(together, alone):
+        torch.testing.assert_close(first.seg_logits.data, second.seg_logits.data, rtol=0, atol=1e-5)
+
+
 def test_a_flipped_image_is_flipped_back(model):
     data = batch(model, [(64, 64)])
     plain = predict(model, data)[0].seg_logits.data
