@@ -4,6 +4,7 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tests.test_engine.test_refiner_training import stage_1
 from tests.test_engine.test_training import (  # noqa: F401  data is a fixture
     STEPS,
     KillAt,
@@ -57,3 +58,14 @@ def test_regions_that_are_kept_are_known_in_the_next_epoch(tmp_path):
     assert hits.values == [0] * (STEPS // 2) + [1] * (STEPS // 2)
     train(configure(tmp_path / 'uncached', **NO_VAL, **kept), losses[1])
     assert losses[0].values == pytest.approx(losses[1].values, abs=2e-3)
+
+
+def test_the_refiner_killed_while_its_targets_are_written(tmp_path):
+    """Regions are kept, so that the second epoch reads what the first wrote, before and after the kill."""
+    kept, hits, step = {'train_dataloader.dataset.redraw_every': 2}, Hits(), random.SystemRandom().randrange(5, STEPS)
+    whole = train(stage_1(tmp_path / 'whole', **cached(tmp_path / 'a', **kept)), hits)
+    assert hits.values == [0] * (STEPS // 2) + [1] * (STEPS // 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(stage_1(tmp_path / 'killed', **cached(tmp_path / 'b', **kept)), KillAt(step))
+    resumed = train(stage_1(tmp_path / 'killed', resume=True, **cached(tmp_path / 'b', **kept)))
+    assert equal(whole.model.refiner.state_dict(), resumed.model.refiner.state_dict()), f'killed at step {step}'

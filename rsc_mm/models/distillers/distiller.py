@@ -42,9 +42,9 @@ class Distiller(RegionEncoder):
         self.register_load_state_dict_pre_hook(keep_frozen_parts)
 
     @property
-    def cached_crops(self) -> bool:
-        """Whether embeddings of crops are among the targets."""
-        return hasattr(self.rla, 'align_loss')
+    def crop_targets(self) -> tuple[str, int] | None:
+        """What a cache keeps of a region's crop: its sub-folder and the numbers of a region; None: nothing."""
+        return ('crops', self.teacher.embed_dim) if hasattr(self.rla, 'align_loss') else None
 
     def init_weights(self) -> None:
         """Load the student's weights, copy them to the teacher or load the teacher's own, and prepare the alignment.

@@ -1,3 +1,5 @@
+from functools import partial
+
 import torch
 from mmengine.structures import BaseDataElement
 from torch.nn import functional as F
@@ -34,16 +36,18 @@ class RefinerTrainer(RegionEncoder):
         direction: 'global_to_local' or 'local_to_global'.
         data_preprocessor: see `RegionEncoder`; it cuts the crops.
         init_cfg: for MMEngine.
+        targets: ``dict(type='CachedTargets', path=FOLDER)`` keeps the tokens of the crops on disk. `LocalCropRegions`
+            draws other regions in every epoch; ``redraw_every`` of the dataset keeps them.
 
     Raises:
-        ValueError: there is no such direction.
+        ValueError: there is no such direction, or ``targets`` are given with 'local_to_global'.
     """
 
     frozen_parts: tuple[str, ...] = ('backbone', )
 
     def __init__(self, backbone: dict, refiner: dict, refiner_loss: dict = dict(type='RefinerLoss'),
                  direction: str = 'global_to_local', data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None, targets: dict | None = None) -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
         if direction not in DIRECTIONS:
             raise ValueError(f"RefinerTrainer field 'direction': found {direction!r}, expected one of {DIRECTIONS}")
@@ -51,8 +55,26 @@ class RefinerTrainer(RegionEncoder):
         self.refiner = MODELS.build({**refiner, 'backbone': self.backbone})
         self.refiner_loss = MODELS.build(refiner_loss)
         self.pair = global_to_local if direction == 'global_to_local' else local_to_global
+        if targets and direction != 'global_to_local':
+            raise ValueError(f"RefinerTrainer field 'targets': found a cache with direction {direction!r}, expected "
+                             "None: only the targets of 'global_to_local' are those of a crop alone")
+        self.targets = targets and MODELS.build(targets)
+        if self.targets:
+            self.data_preprocessor.read_targets = partial(self.targets.read, self)
         self.register_state_dict_post_hook(drop_frozen_parts)
         self.register_load_state_dict_pre_hook(keep_frozen_parts)
+
+    @property
+    def teacher(self) -> torch.nn.Module:
+        """The tower whose tokens are the targets."""
+        return self.backbone
+
+    @property
+    def crop_targets(self) -> tuple[str, int]:
+        """What a cache keeps of a region's crop: its sub-folder and the numbers of a region, L D."""
+        side = self.data_preprocessor.crop_size
+        rows, columns = grid_shape((side, side), self.backbone.patch_size)
+        return 'tokens', rows * columns * self.backbone.embed_dim
 
     def init_weights(self) -> None:
         """Load the tower; the Refiner starts from its last blocks, or from its own ``init_cfg``."""
@@ -68,13 +90,18 @@ class RefinerTrainer(RegionEncoder):
         Args:
             images: (B, 3, H, W).
             boxes: for each image the local boxes (C, 4) in network pixels.
-            crops: the same cut from the images (sum C, 3, s, s).
-            data_samples: not used.
+            crops: the same cut from the images (sum C, 3, s, s), but for those with a cached target.
+            data_samples: hold the cached targets where there are any.
 
         Returns:
             ``loss_refiner``.
         """
-        return {'loss_refiner': self.refiner_loss(*self.pair(self.refiner, self.backbone, images, boxes, crops))}
+        if not self.targets:
+            return {'loss_refiner': self.refiner_loss(*self.pair(self.refiner, self.backbone, images, boxes, crops))}
+        size = grid_shape(crops.shape[2:], self.backbone.patch_size)
+        refined = refined_regions(self.refiner, self.backbone, images, boxes, size)
+        local = self.targets.tokens(data_samples, crops, partial(crop_tokens, self.backbone), self.backbone.embed_dim)
+        return {'loss_refiner': self.refiner_loss(refined, local)}
 
     @torch.no_grad()
     def predict(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None,
@@ -121,9 +148,24 @@ def global_to_local(refiner: torch.nn.Module, tower: torch.nn.Module, images: to
     Returns:
         Two tensors (sum C, L, D), the second without gradient.
     """
+    size = grid_shape(crops.shape[2:], tower.patch_size)
+    return refined_regions(refiner, tower, images, boxes, size), crop_tokens(tower, crops)
+
+
+def refined_regions(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],
+                    size: tuple[int, int]) -> torch.Tensor:
+    """Refined tokens of the regions (sum C, L, D).
+
+    Args:
+        refiner: a `Refiner`.
+        tower: the frozen tower.
+        images: (B, 3, H, W).
+        boxes: for each image (C, 4) in network pixels.
+        size: the region grid, the crops' own.
+    """
     with torch.no_grad():
         maps = tower.intermediates(images, refiner.layers)
-    return refiner(maps, boxes, grid_shape(crops.shape[2:], tower.patch_size)), crop_tokens(tower, crops)
+    return refiner(maps, boxes, size)
 
 
 def local_to_global(refiner: torch.nn.Module, tower: torch.nn.Module, images: torch.Tensor, boxes: list[torch.Tensor],

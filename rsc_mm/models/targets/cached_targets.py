@@ -21,20 +21,22 @@ from .target_store import Lookup, TargetStore
 
 @MODELS.register_module()
 class CachedTargets:
-    """Targets of `CLIPSelf` and `SCRLA` that are written as training goes and read when a region comes again.
+    """Targets of `CLIPSelf`, `SCRLA` and `RefinerTrainer`, written as training goes, read when a region comes again.
 
-    Kept are, in float16, the unit embedding of a region's crop (D numbers), and for SC and R-SC the correlations of
-    the region's tokens (L x L numbers), not the tokens. A region is known by its image (id, file name, size), its box,
-    and for correlations by the size of the input. So other epochs, seeds, students and proposal files share a cache; a
-    region that is not known is computed and written. Of what is known the crops are not cut; where all is, the teacher
-    does not run. Fresh targets are rounded to float16 as well, so a cached step is the step that wrote it.
+    Kept are, in float16, the unit embedding of a region's crop (D numbers), for SC and R-SC the correlations of the
+    region's tokens (L x L numbers), not the tokens, and for the Refiner, which learns them, the crop's tokens as the
+    frozen tower gives them (L x D numbers). A region is known by its image (id, file name, size), its box, and for
+    correlations by the size of the input. So other epochs, seeds, students and proposal files share a cache; a region
+    that is not known is computed and written. Of what is known the crops are not cut; where all is, the teacher does
+    not run. (The Refiner reads the tower's early map of the image, which stays to be computed.) Fresh targets are
+    rounded to float16 as well, so a cached step is the step that wrote it.
 
     What is written becomes visible at the next epoch or start, to all processes. Two runs that write at the same time
     agree to float16's precision, not to the bit. The share of regions that were known is logged as ``target_hits``.
 
     Args:
-        path: folder, may be shared by machines. Its sub-folders ``crops``, ``correlations`` and, with a Refiner,
-            ``refined`` each keep what they depend on.
+        path: folder, may be shared by machines. Its sub-folders ``crops``, ``correlations``, with a Refiner
+            ``refined``, and of a Refiner's training ``tokens`` each keep what they depend on.
     """
 
     def __init__(self, path: str) -> None:
@@ -49,8 +51,8 @@ class CachedTargets:
         """Open the stores of a model.
 
         Args:
-            model: a distiller with its weights: ``teacher``, ``data_preprocessor``, ``cached_crops`` (whether it aligns
-                with crops) and for correlations ``scd_loss`` and ``refiner``.
+            model: a distiller with its weights: ``teacher``, ``data_preprocessor``, ``crop_targets`` (sub-folder and
+                numbers of a region, or None) and for correlations ``scd_loss`` and ``refiner``.
             dtype: that of the teacher's matrix products.
 
         Raises:
@@ -61,9 +63,10 @@ class CachedTargets:
         common = {'teacher': ' '.join(tower_identity(model.teacher).values()), 'precision': str(dtype),
                   'data_preprocessor.backend': pixels.backend,
                   'data_preprocessor.mean, std': str([x.flatten().tolist() for x in (pixels.shift, pixels.scale)])}
-        if model.cached_crops:
+        if model.crop_targets:
+            name, width = model.crop_targets
             identity = {**common, 'data_preprocessor.crop_size': str(pixels.crop_size)}
-            self.crops = TargetStore(self.path / 'crops', model.teacher.embed_dim, identity)
+            self.crops = TargetStore(self.path / name, width, identity)
         if loss is not None:
             if loss.scope != 'region':
                 raise ValueError(f"CachedTargets: SCDLoss field 'scope': found {loss.scope!r}, expected 'region': "
@@ -109,10 +112,20 @@ class CachedTargets:
             crops: of the regions that are not known (sum of them, 3, s, s).
             encode: crops to embeddings.
         """
-        lookups = [sample.cached_crops for sample in samples]
-        if len(crops):
-            self._fill(self.crops, lookups, F.normalize(encode(crops).float(), dim=1))
-        return joined(lookups, self.crops.width, crops.device)
+        return self._of_crops(samples, crops, lambda x: F.normalize(encode(x).float(), dim=1))
+
+    def tokens(self, samples: list[BaseDataElement], crops: torch.Tensor,
+               encode: Callable[[torch.Tensor], torch.Tensor], dim: int) -> torch.Tensor:
+        """The frozen tower's tokens of all crops (sum K, L, D), not normalised.
+
+        Args:
+            samples: after `read`.
+            crops: of the regions that are not known (sum of them, 3, s, s).
+            encode: crops to tokens.
+            dim: D.
+        """
+        rows = self._of_crops(samples, crops, lambda x: encode(x).flatten(1))  # (sum K, L D)
+        return rows.unflatten(1, (-1, dim))  # (sum K, L, D)
 
     def correlations(self, samples: list[BaseDataElement], device: torch.device,
                      correlate: Callable[[list[int], list[torch.Tensor]], torch.Tensor]) -> torch.Tensor:
@@ -132,6 +145,13 @@ class CachedTargets:
         side = round(self.regions.width**0.5)
         return joined(lookups, self.regions.width, device).unflatten(1, (side, side))  # (sum K, L, L)
 
+    def _of_crops(self, samples: list[BaseDataElement], crops: torch.Tensor,
+                  encode: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        lookups = [sample.cached_crops for sample in samples]
+        if len(crops):
+            self._fill(self.crops, lookups, encode(crops))
+        return joined(lookups, self.crops.width, crops.device)
+
     def _stores(self) -> list[TargetStore]:
         return [store for store in (self.crops, self.regions) if store is not None]
 
@@ -146,7 +166,8 @@ class CachedTargets:
         rows = fresh.half().cpu().numpy()
         if not np.isfinite(rows).all():
             raise ValueError(f'CachedTargets: {store.folder}: found a target that is not finite in float16, expected '
-                             "cosines; with SCDLoss field 'normalise' False train without a cache")
+                             "numbers below 65,504; with SCDLoss field 'normalise' False, or a tower with tokens as "
+                             'large, train without a cache')
         if not self._announced:
             self._announced = True
             self._announce(len(rows))

@@ -5,7 +5,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from rsc_mm.datasets import RegionSample
-from rsc_mm.models import SCRLA, CLIPSelf
+from rsc_mm.models import SCRLA, CLIPSelf, RefinerTrainer
 from tests.test_models.test_refiner_trainer import BACKBONE, REFINER
 from tests.towers import randomize
 
@@ -32,6 +32,17 @@ def build(name: str, path: Path | None, **pixels: object) -> CLIPSelf:
     for parameter in model.backbone.parameters():
         if parameter.requires_grad:
             parameter.data += 0.02 * torch.randn(parameter.shape)
+    return model.train()
+
+
+def refiner_trainer(path: Path | None, **fields: object) -> RefinerTrainer:
+    """Of a tower with the weights that `build` gives its student."""
+    torch.manual_seed(2)
+    targets = {'targets': dict(type='CachedTargets', path=str(path))} if path else {}
+    model = RefinerTrainer(BACKBONE, REFINER, data_preprocessor=PIXELS, **targets, **fields)
+    randomize(model.backbone, 0)
+    model.init_weights()
+    torch.nn.init.normal_(model.refiner.fc_inter[-1].weight, std=0.1)
     return model.train()
 
 
@@ -113,6 +124,48 @@ def test_student_gets_the_gradient_of_the_uncached_loss(tmp_path: Path, name: st
         gradients.append({key: p.grad for key, p in model.backbone.named_parameters() if p.grad is not None})
     assert_same(gradients[0], gradients[1], 2e-3)
     assert_same(gradients[1], gradients[2], 0)
+
+
+@pytest.mark.parametrize('normalise', [True, False])
+def test_the_refiner_s_loss_and_gradient_are_the_uncached_ones(tmp_path: Path, normalise: bool,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = dict(refiner_loss=dict(type='RefinerLoss', normalise=normalise, temperature=1.))
+    results = []
+    for path in (None, tmp_path, tmp_path):
+        model = refiner_trainer(path, **loss)
+        if len(results) == 2:
+            monkeypatch.setattr(model.backbone, 'encode_dense', None)  # no crop may run any more
+        found = losses(model, data())
+        found['loss_refiner'].backward()
+        results.append((found, {key: p.grad for key, p in model.refiner.named_parameters() if p.grad is not None}))
+    for uncached, written, read in zip(*results):
+        assert_same(uncached, written, 2e-3)
+        assert_same(written, read, 0)
+    assert hits() == 1 and results[0][1]
+
+
+def test_the_refiner_s_unknown_regions_alone_are_cut_and_computed(tmp_path: Path) -> None:
+    model, uncached = refiner_trainer(tmp_path), refiner_trainer(None)
+    losses(model, data((3, 2)))
+    MessageHub.get_current_instance().update_info('epoch', 1)
+    batch = model.data_preprocessor(data((3, 2, 4)), True)
+    assert len(batch['crops']) == 4 and hits() == pytest.approx(5 / 9)
+    assert_same(model(**batch, mode='loss'), losses(uncached, data((3, 2, 4))), 1e-3)
+    store = model.targets.crops
+    assert store.folder == tmp_path / 'tokens' and store.width == 4 * 24  # 2 x 2 tokens of a crop of 32 px
+    empty = losses(model, dict(inputs=[], data_samples=[]))
+    empty['loss_refiner'].backward()
+    assert empty['loss_refiner'] == 0
+
+
+def test_the_refiner_s_cache_is_of_its_tower_and_direction(tmp_path: Path) -> None:
+    losses(refiner_trainer(tmp_path), data())
+    other = refiner_trainer(tmp_path)
+    other.backbone.vit.norm.bias.data += 1
+    with pytest.raises(ValueError, match=r"tokens.identity.json: field 'teacher': found"):
+        losses(other, data())
+    with pytest.raises(ValueError, match="field 'targets': found a cache with direction 'local_to_global', expected N"):
+        refiner_trainer(tmp_path, direction='local_to_global')
 
 
 def test_no_image_at_all(tmp_path: Path) -> None:
