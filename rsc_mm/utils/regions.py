@@ -28,7 +28,8 @@ def grid_shape(shape: tuple[int, int], patch_size: int) -> tuple[int, int]:
         shape: height and width in network pixels.
         patch_size: network pixels of one grid cell.
     """
-    return -(-shape[0] // patch_size), -(-shape[1] // patch_size)
+    # Not -(-side // patch_size): ONNX divides towards 0, and an exported tower would be a row short.
+    return (shape[0] + patch_size - 1) // patch_size, (shape[1] + patch_size - 1) // patch_size
 
 
 def corners(xywh: np.ndarray) -> torch.Tensor:
@@ -223,7 +224,7 @@ def region_centres(boxes: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.
 def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int) -> torch.Tensor:
     r"""One feature per region: RoIAlign to 1 x 1 (CLIPSelf, sec. 3.2), in float32.
 
-    Sampling points: ``ceil`` of the region's side in cells (ratio -1), half-cell aligned. The mean of unit vectors is
+    Sampling points: ``ceil`` of the region's side in cells (ratio 0), half-cell aligned. The mean of unit vectors is
     shorter than 1; it is not normalised again.
 
     Args:
@@ -234,7 +235,22 @@ def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int
     Returns:
         (sum K_i, D).
     """
-    return _roi_align(dense, boxes, patch_size, 1).flatten(1)  # (sum K, D)
+    return pool_numbered_regions(dense, _number(dense, boxes), patch_size)
+
+
+@full_precision
+def pool_numbered_regions(dense: torch.Tensor, numbered: torch.Tensor, patch_size: int) -> torch.Tensor:
+    """`pool_regions` of boxes that are in one tensor already, for what is traced.
+
+    Args:
+        dense: maps (B, D, h, w).
+        numbered: the image's number in the batch and the box in network pixels (K, 5).
+        patch_size: network pixels of one grid cell.
+
+    Returns:
+        (K, D).
+    """
+    return _roi_align(dense, numbered, patch_size, 1).flatten(1)  # (K, D)
 
 
 @full_precision
@@ -251,7 +267,7 @@ def region_tokens(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: in
     Returns:
         (sum K_i, L, D), L the cells of the region grid, row by row.
     """
-    return _roi_align(dense, boxes, patch_size, size).flatten(2).transpose(1, 2)  # (sum K, L, D)
+    return _roi_align(dense, _number(dense, boxes), patch_size, size).flatten(2).transpose(1, 2)  # (sum K, L, D)
 
 
 @full_precision
@@ -279,9 +295,13 @@ def pool_masks(dense: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(pooled)
 
 
-def _roi_align(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int,
-               size: int | tuple[int, int]) -> torch.Tensor:
-    # One tensor with the image's number in front, since a list of no image at all cannot be concatenated.
+def _number(dense: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
+    """Boxes of B images, each with its image's number in front (sum K_i, 5)."""
+    # One tensor, since a list of no image at all cannot be concatenated.
     rows = [torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)]  # (K_i, 5)
-    numbered = torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
-    return roi_align(dense, numbered, size, 1 / patch_size, sampling_ratio=-1, aligned=True)  # (sum K, D, *size)
+    return torch.cat([dense.new_zeros(0, 5), *(r.to(dense) for r in rows)])
+
+
+def _roi_align(dense: torch.Tensor, numbered: torch.Tensor, patch_size: int,
+               size: int | tuple[int, int]) -> torch.Tensor:
+    return roi_align(dense, numbered, size, 1 / patch_size, sampling_ratio=0, aligned=True)  # (K, D, *size)

@@ -18,8 +18,9 @@ def choose_kernel(attn: nn.Module, tokens: torch.Tensor) -> None:
         tokens: its input (B, N, C).
     """
     if hasattr(attn, 'fused_attn'):
-        short = tokens.device.type == 'cpu' and tokens.shape[1] <= PLAIN_UP_TO
-        attn.fused_attn = not (short and computing_dtype(tokens) == torch.bfloat16)
+        half = tokens.device.type == 'cpu' and computing_dtype(tokens) == torch.bfloat16
+        # The length is asked last: an export in float32 is then not tied to short or long inputs.
+        attn.fused_attn = not (half and tokens.shape[1] <= PLAIN_UP_TO)
 
 
 def computing_dtype(x: torch.Tensor) -> torch.dtype:

@@ -118,7 +118,7 @@ class ViTTower(BaseModule):
         Returns:
             One map (B, C, h, w) for each index.
         """
-        if not len(x):
+        if not x.shape[0]:
             return tuple(m[:0] for m in self.intermediates(self._one_patch(x), indices))
         plain = [i for i in indices if i < self.depth - 1]
         read = indices[-1] == self.depth - 1
@@ -139,7 +139,7 @@ class ViTTower(BaseModule):
         Returns:
             (B, D).
         """
-        if not len(x):
+        if not x.shape[0]:
             return self.encode_image(self._one_patch(x), normalize)[:0]
         tokens, rope, _ = self._tokens(x, {self.depth - 1})
         image = self.pool(tokens[self.depth - 1], rope)
@@ -167,7 +167,7 @@ class ViTTower(BaseModule):
             Content (B, D, h, w), not normalised, and context (B, E, h, w): the readout's own, or for a readout without
             one the content again.
         """
-        if not len(x):
+        if not x.shape[0]:
             return tuple(m[:0] for m in self.encode_content_and_context(self._one_patch(x)))
         tokens, rope, grid = self._tokens(x, self._readout_blocks(), self.windows)
         read = self._read(tokens, rope)
@@ -323,7 +323,7 @@ class ViTTower(BaseModule):
         x = F.pad(x, (0, -x.shape[3] % self.patch_size, 0, -x.shape[2] % self.patch_size))
         x = vit.patch_embed(x)  # (B, h, w, C)
         grid = x.shape[1], x.shape[2]
-        prefix = [token.expand(len(x), -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None]
+        prefix = [token.expand(x.shape[0], -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None]
         position, patches = self._position_embedding(grid), x.flatten(1, 2)  # (B, N, C)
         if position is None or position.shape[1] == patches.shape[1]:
             tokens = torch.cat([*prefix, patches if position is None else patches + position], dim=1)  # (B, P+N, C)
@@ -335,7 +335,8 @@ class ViTTower(BaseModule):
     def _position_embedding(self, grid: tuple[int, int]) -> torch.Tensor | None:
         """The absolute position embedding for that grid, of the patches (1, N, C) or of all tokens (1, P+N, C)."""
         position, native = self.vit.pos_embed, tuple(self.vit.patch_embed.grid_size)
-        if position is None or grid == native:
+        symbolic = not all(isinstance(side, int) for side in grid)  # in torch.export, where resizing to native is exact
+        if position is None or (not symbolic and grid == native):
             return position
         prefix = position.shape[1] - native[0] * native[1]
         patches = position[:, prefix:].transpose(1, 2).unflatten(2, native).float()  # (1, C, h0, w0)

@@ -1,0 +1,9 @@
+"""A tower for programs without this package: ONNX files and programs of torch.export."""
+from .exporting import export, report
+from .graphs import GRAPHS, DenseGraph, ImageGraph, RegionGraph, TowerGraph
+from .onnx_file import convert, write_onnx
+from .ports import Port
+from .program import describe, trace, write_program
+
+__all__ = ['GRAPHS', 'DenseGraph', 'ImageGraph', 'Port', 'RegionGraph', 'TowerGraph', 'convert', 'describe', 'export',
+           'report', 'trace', 'write_onnx', 'write_program']

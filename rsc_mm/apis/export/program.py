@@ -1,0 +1,79 @@
+"""Graphs as programs of torch.export."""
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from rsc_mm.utils.files import replacing
+
+from .graphs import TowerGraph
+
+
+@torch.no_grad()
+def trace(graph: TowerGraph) -> ExportedProgram:
+    """A graph as a program of `torch.export` whose named axes stay open.
+
+    Args:
+        graph: on the CPU, in float32.
+
+    Returns:
+        A program whose ``module()`` gives on inputs of any size what the graph gives.
+
+    Raises:
+        ValueError: the tower does something that torch.export cannot follow with open sizes.
+    """
+    try:
+        return torch.export.export(graph.eval(), example_inputs(graph), dynamic_shapes=open_shapes(graph))
+    except (torch._dynamo.exc.UserError, RuntimeError) as error:
+        raise ValueError(f'export: {type(graph.tower).__name__} with the readout {graph.tower.readout_config!r} cannot '
+                         f'be exported with open image sizes by torch {torch.__version__}: '
+                         f'{str(error).strip().splitlines()[0]}') from error
+
+
+def example_inputs(graph: TowerGraph) -> tuple[torch.Tensor, ...]:
+    """What a graph is traced with: all lengths differ, since torch.export takes equal ones for the same.
+
+    Args:
+        graph: of any kind.
+    """
+    return graph.example(2, 4 * graph.patch_size + 3, 7 * graph.patch_size - 3)
+
+
+def open_shapes(graph: TowerGraph) -> dict[str, dict[int, Dim]]:
+    """The open axes of a graph's inputs, as torch.export takes them.
+
+    Args:
+        graph: of any kind.
+    """
+    # One row or one column of tokens would be a case of its own.
+    least = dict.fromkeys(('height', 'width'), graph.patch_size + 1)
+    names = {name for port in graph.inputs for name in port.open_axes.values()}
+    dims = {name: Dim(name, min=least.get(name, 1)) for name in sorted(names)}
+    return {port.name: {axis: dims[name] for axis, name in port.open_axes.items()} for port in graph.inputs}
+
+
+def describe(graph: TowerGraph) -> dict[str, Any]:
+    """Inputs, outputs and facts of a graph as plain values: what stands in every exported file.
+
+    Args:
+        graph: of any kind.
+    """
+    ports = {kind: {port.name: port.describe() for port in getattr(graph, kind)} for kind in ('inputs', 'outputs')}
+    return {**ports, **graph.facts()}
+
+
+def write_program(graph: TowerGraph, out: Path) -> None:
+    """Write a graph for ``torch.export.load``; `describe` stands in its extra file ``rsc_mm.json``.
+
+    Args:
+        graph: see `trace`.
+        out: file ending in .pt2.
+
+    Raises:
+        ValueError: see `trace`.
+    """
+    program = trace(graph)
+    with replacing(out) as beside:
+        torch.export.save(program, beside, extra_files={'rsc_mm.json': json.dumps(describe(graph))})
