@@ -2,6 +2,7 @@
 import importlib
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,6 +16,25 @@ from .distillation import COCO_IMAGES, Choice, synthetic_batch
 
 NAMES = {12: 'EVA02-CLIP-B-16', 24: 'EVA02-CLIP-L-14-336'}
 """The reference's name of a tower, by its depth."""
+
+
+def model_factory(folder: Path) -> Callable[..., torch.nn.Module]:
+    """The function of the public package ``eva_clip`` that makes a model from its name.
+
+    Args:
+        folder: that holds the package (in their repository src/open_clip).
+
+    Raises:
+        FileNotFoundError: the folder holds no such package.
+    """
+    if not Path(folder, 'eva_clip', '__init__.py').is_file():
+        raise FileNotFoundError(f'--reference {folder}: found no package eva_clip, expected the folder '
+                                'src/open_clip of the public CLIPSelf code')
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module('eva_clip').create_model
+    finally:
+        sys.path.remove(str(folder))
 
 
 class ReferenceCase:
@@ -33,14 +53,7 @@ class ReferenceCase:
     """
 
     def __init__(self, folder: Path, model: dict, choice: Choice) -> None:
-        if not Path(folder, 'eva_clip', '__init__.py').is_file():
-            raise FileNotFoundError(f'--reference {folder}: found no package eva_clip, expected the folder '
-                                    'src/open_clip of the public CLIPSelf code')
-        sys.path.insert(0, str(folder))
-        try:
-            create = importlib.import_module('eva_clip').create_model
-        finally:
-            sys.path.remove(str(folder))
+        create = model_factory(folder)
         self.choice = choice
         tower = MODELS.build({**model['backbone'], 'init_cfg': None})
         self.size = choice.size or model['data_preprocessor']['image_size']
