@@ -1,4 +1,4 @@
-# DeCLIP with Q+K on proposals of Shapes (Wang et al., CVPR 2025); the VFM is the tower itself.
+# DeCLIP with Q+K on proposals of Shapes (Wang et al., CVPR 2025); the VFM is projects/shapes_vfm.
 # Command: python tools/train.py configs/shapes/declip_csa.py
 # Measured here: see README.md.
 _base_ = [

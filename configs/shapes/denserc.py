@@ -1,4 +1,4 @@
-# DenseRC on proposals of Shapes (CVPR 2026); the VFM is the tower itself.
+# DenseRC on proposals of Shapes (CVPR 2026); the VFM is projects/shapes_vfm.
 # Command: python tools/train.py configs/shapes/denserc.py
 # Measured here: see README.md.
 _base_ = [

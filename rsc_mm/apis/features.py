@@ -1,5 +1,5 @@
-"""What is looked into: the dense map of a tower, or the refined map of a Refiner."""
-from collections.abc import Sequence
+"""What is looked into: the dense map of a tower, the refined map of a Refiner, or the tokens of a VFM."""
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import region_tokens
+from rsc_mm.utils.regions import grid_shape, region_tokens
 
 from .config import load_config
 
@@ -85,26 +85,52 @@ class RefinerFeatures:
         return self.refiner(self.tower.intermediates(images, self.refiner.layers), boxes, size)
 
 
-FEATURES = {'RefinerTrainer': RefinerFeatures}
+class VFMFeatures:
+    """The tokens of a vision foundation model on its own grid.
+
+    Args:
+        config: its model is a `VFMTeacher`.
+        checkpoint: weights in timm's or the original's format.
+        device: where it runs.
+    """
+
+    def __init__(self, config: Config, checkpoint: str, device: str) -> None:
+        self.vfm = MODELS.build({**config.model, 'init_cfg': dict(type='Pretrained', checkpoint=str(checkpoint))})
+        self.vfm.init_weights()
+        self.vfm.to(device)
+        self.patch_size = self.vfm.patch_size
+
+    def parts(self, images: torch.Tensor, count: int = 1) -> Maps:
+        """Maps of the equal parts that stand side by side in each image; arguments as `TowerFeatures.parts`."""
+        maps = self.vfm(images, grid_shape(images.shape[2:], self.patch_size), self.patch_size)
+        return list(maps.chunk(count, dim=3))
+
+    def regions(self, images: torch.Tensor, boxes: list[torch.Tensor], size: int) -> torch.Tensor:
+        """Region tokens (sum K_i, size^2, E), by RoIAlign; arguments as `TowerFeatures.regions`."""
+        return region_tokens(*self.parts(images), boxes, self.patch_size, size)
 
 
-def load_features(config: Config, checkpoint: str) -> TowerFeatures | RefinerFeatures:
-    """What a configuration and a checkpoint evaluate: the Refiner of a `RefinerTrainer`, else the tower.
+Features = TowerFeatures | RefinerFeatures | VFMFeatures
+FEATURES: dict[str, Callable[..., Features]] = {'RefinerTrainer': RefinerFeatures, 'VFMTeacher': VFMFeatures}
+
+
+def load_features(config: Config, checkpoint: str) -> Features:
+    """What a configuration and a checkpoint evaluate: a `RefinerTrainer`'s Refiner, a `VFMTeacher`, else the tower.
 
     Args:
         config: configuration.
-        checkpoint: weights of the tower or of the Refiner.
+        checkpoint: weights of the tower, of the Refiner or of the VFM.
     """
     return FEATURES.get(config.model.type, TowerFeatures)(config, checkpoint, get_device())
 
 
 def load_several(configs: Sequence[str], checkpoints: Sequence[str], names: Sequence[str] | None = None,
-                 options: dict | None = None) -> dict[str, TowerFeatures | RefinerFeatures]:
+                 options: dict | None = None) -> dict[str, Features]:
     """The features of several checkpoints by name.
 
     Args:
         configs: one configuration file, or one for each checkpoint.
-        checkpoints: weights of towers or of Refiners.
+        checkpoints: weights of towers, Refiners or VFMs.
         names: one for each checkpoint; default: the file names without ending.
         options: overrides of the configurations.
 

@@ -1,5 +1,4 @@
-# DenseRC on the tiny tower of Shapes. The VFM is the frozen tower itself, read after its fourth block: no vision-only
-# model of Shapes is at hand, so that this shows the method running, not what a VFM adds.
+# DenseRC on the tiny tower of Shapes; the VFM is the tiny ViT of projects/shapes_vfm, trained on masks without classes.
 clip_checkpoint = 'projects/shapes_clip/shapes_clip.pt'
 arch = dict(img_size=64, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=128, ref_feat_shape=(8, 8))
 # The file names the readout 'value', with which the tower is read as it was pre-trained.
@@ -9,8 +8,11 @@ model = dict(
     backbone=dict(
         type='EVACLIPViT', arch=arch, readout='hsg', frozen_stages=0, init_cfg=init_cfg),
     vfm=dict(
-        type='VFMTeacher', layer=3, norm=False,
-        arch=dict(type='EVACLIPViT', arch=arch, init_cfg=init_cfg)),
+        type='VFMTeacher',
+        arch=dict(
+            img_size=128, patch_size=8, embed_dim=128, depth=4, num_heads=4, num_classes=0, class_token=False,
+            global_pool=''),
+        init_cfg=dict(type='Pretrained', checkpoint='projects/shapes_vfm/shapes_vfm.pt')),
     context_loss=dict(type='ContextCorrelationLoss', loss_weight=0.025),
     data_preprocessor=dict(type='RegionPreprocessor', image_size=128, crop_size=64, patch_size=8))
 text_encoder = dict(

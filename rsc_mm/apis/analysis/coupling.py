@@ -7,7 +7,7 @@ from rsc_mm.evaluation.coupling_ratio import coupled_cosines, summarise_coupling
 
 from ..config import load_config
 from ..evaluation_data import build_preprocessor, evaluation_dataset, square_images
-from ..features import RefinerFeatures, TowerFeatures, load_features
+from ..features import Features, load_features
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def measure_coupling(config: str, checkpoint: str, pairs: int = 200, seed: int =
     return summarise_coupling(*(torch.cat(column) for column in zip(*parts)))
 
 
-def couple(features: TowerFeatures | RefinerFeatures, a: torch.Tensor,
+def couple(features: Features, a: torch.Tensor,
            b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Numerators and denominators (P, N) of eq. 15.
 

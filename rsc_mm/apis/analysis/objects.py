@@ -7,7 +7,7 @@ from rsc_mm.datasets import RegionDataset
 from rsc_mm.utils.regions import pool_masks
 
 from ..evaluation_data import batches, build_preprocessor
-from ..features import RefinerFeatures, TowerFeatures
+from ..features import Features
 
 
 def choose_categories(dataset: RegionDataset, names: list[str] | None, count: int) -> list[int]:
@@ -34,7 +34,7 @@ def choose_categories(dataset: RegionDataset, names: list[str] | None, count: in
 
 @torch.no_grad()
 def collect_objects(config: Config, dataset: RegionDataset, labels: list[int],
-                    towers: dict[str, TowerFeatures | RefinerFeatures], instances: int = 256, batch_size: int = 8,
+                    towers: dict[str, Features], instances: int = 256, batch_size: int = 8,
                     seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Features (M, D) of the same objects by each checkpoint's name, and their category (M,), a position in labels.
 

@@ -12,13 +12,13 @@ from rsc_mm.evaluation import segment_auc, segments_at
 from rsc_mm.utils.regions import crop_extent, pixel_boxes, region_tokens
 
 from ..evaluation_data import batches, build_preprocessor, evaluation_dataset
-from ..features import RefinerFeatures, TowerFeatures
+from ..features import Features
 
 Draw = Callable[[RegionSample], RegionSample]
 
 
 @torch.no_grad()
-def measure_segments(config: Config, features: dict[str, TowerFeatures | RefinerFeatures], images: int = 200,
+def measure_segments(config: Config, features: dict[str, Features], images: int = 200,
                      size: int = 7, seed: int = 0, proposals: str | None = None) -> dict[str, float]:
     """Segment AUC of 'position', 'crop alone' and every checkpoint.
 

@@ -1,3 +1,5 @@
+from typing import TypeGuard
+
 import timm
 import torch
 from mmengine.model import BaseModule
@@ -42,12 +44,13 @@ class VFMTeacher(BaseModule):
     Always in eval mode, without gradient, never saved: a distiller reads its weights at every start.
 
     Args:
-        arch: timm's name, or the config of one of our towers, ``dict(type='EVACLIPViT', arch=..., init_cfg=...)``.
+        arch: timm's name; a dict of arguments of timm's ``VisionTransformer``, for a network without a name; or the
+            config of one of our towers, ``dict(type='EVACLIPViT', arch=..., init_cfg=...)``.
         layer: block whose tokens are read, -1 the last; SAM has its last only.
         norm: whether they pass the final norm.
         position: how the position embedding is resized: 'bicubic', 'antialiased' or 'offset'; None: as the original
             code does, 'offset' for DINO and for DINOv2 without registers, otherwise 'antialiased'.
-        mean, std: per channel, in units of 1; None: those of the weights.
+        mean, std: per channel, in units of 1; None: those of the weights, ImageNet's for a network without a name.
         student_mean, student_std: with which the student's images were normalised.
         image_size: side of the teacher's square input in pixels; None: the one that fits the student's grid.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, a file in timm's or the original's format.
@@ -129,7 +132,7 @@ class VFMTeacher(BaseModule):
 
     def init_weights(self) -> None:
         """Load ``init_cfg.checkpoint``, or the weights of a tower of ours by its own."""
-        if isinstance(self.arch, dict):
+        if _is_ours(self.arch):
             self.network.init_weights()
         elif self.init_cfg and not self.is_init:
             load_vfm_checkpoint(self.network, self.arch, self.init_cfg['checkpoint'])
@@ -183,11 +186,12 @@ def build_vfm(arch: str | dict, position: str | None) -> nn.Module:
     Raises:
         ValueError: timm has no such network.
     """
-    if isinstance(arch, dict):
+    if _is_ours(arch):
         return MODELS.build({**arch, 'readout': 'vanilla'}).freeze()
-    if timm.is_model(arch) and is_model_in_modules(arch, ['vision_transformer_sam']):
+    named = isinstance(arch, str) and timm.is_model(arch)
+    if named and is_model_in_modules(arch, ['vision_transformer_sam']):
         return timm.create_model(arch, num_classes=0)
-    network = Eva if timm.is_model(arch) and is_model_in_modules(arch, ['eva']) else VisionTransformer
+    network = Eva if named and is_model_in_modules(arch, ['eva']) else VisionTransformer
     vit = build_vit(network, arch, {})
     original = 'offset' if 'dino' in arch and vit.reg_token is None else 'antialiased'
     return VFMTower(vit, position or original)
@@ -197,12 +201,16 @@ def statistics(arch: str | dict) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation that the weights of a network expect.
 
     Args:
-        arch: timm's name, or the config of a tower of ours, which is a CLIP.
+        arch: see `VFMTeacher`; a tower of ours is a CLIP.
     """
-    if isinstance(arch, dict):
+    if _is_ours(arch):
         return CLIP_MEAN, CLIP_STD
-    config = timm.get_pretrained_cfg(arch)
+    config = timm.get_pretrained_cfg(arch) if isinstance(arch, str) else None
     return (config.mean, config.std) if config else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+
+
+def _is_ours(arch: str | dict) -> TypeGuard[dict]:
+    return isinstance(arch, dict) and 'type' in arch
 
 
 def _blocks(network: nn.Module) -> nn.Module:

@@ -2,8 +2,10 @@ from importlib import import_module
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from rsc_mm.models.backbones.networks import build_vit
 from rsc_mm.models.backbones.vit_tower import ViTTower
 from rsc_mm.utils.checkpoint import CheckpointError, check_keys, read_checkpoint, split_qkv_weights, unwrap
 
@@ -11,12 +13,12 @@ from rsc_mm.utils.checkpoint import CheckpointError, check_keys, read_checkpoint
 BIASES = {'.attn.q_bias': '.attn.q_proj.bias', '.attn.v_bias': '.attn.v_proj.bias'}
 
 
-def load_vfm_checkpoint(network: nn.Module, arch: str, path: str) -> None:
+def load_vfm_checkpoint(network: nn.Module, arch: str | dict, path: str) -> None:
     """Load a vision foundation model strictly, from timm's or the original's file.
 
     Args:
         network: `ViTTower` or timm's SAM encoder.
-        arch: timm's name.
+        arch: timm's name, or arguments of timm's ``VisionTransformer``.
         path: file, or 'timm::NAME.TAG', the one form that downloads.
 
     Raises:
@@ -25,7 +27,8 @@ def load_vfm_checkpoint(network: nn.Module, arch: str, path: str) -> None:
     """
     state_dict = _download(path.removeprefix('timm::')) if path.startswith('timm::') else unwrap(read_checkpoint(path))
     with torch.device('meta'):
-        original = timm.create_model(arch, num_classes=0)  # timm's converters look at shapes and names
+        original = (build_vit(VisionTransformer, arch, {}) if isinstance(arch, dict)
+                    else timm.create_model(arch, num_classes=0))  # timm's converters look at shapes and names
     converters = import_module(type(original).__module__)
     weights = converters.checkpoint_filter_fn(state_dict, original)
     target = (network.vit if isinstance(network, ViTTower) else network).state_dict()

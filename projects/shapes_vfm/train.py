@@ -1,0 +1,35 @@
+"""Trains the tiny vision foundation model of Shapes: python projects/shapes_vfm/train.py
+
+Goes on from the last checkpoint of the work directory, if there is one.
+"""
+import argparse
+from pathlib import Path
+
+import segments  # noqa: F401  registers SegmentTrainer
+from mmengine.config import DictAction
+
+from rsc_mm.apis import load_runner_config
+from rsc_mm.apis.command_line import run_tool
+from rsc_mm.engine import train
+from rsc_mm.engine.memory import settle_memory
+
+CONFIG = Path(__file__).with_name('shapes_vfm.py')
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--work-dir', default='work_dirs/shapes_vfm')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains."""
+    args = parse_args()
+    settle_memory()
+    train(load_runner_config(CONFIG, args.cfg_options, args.work_dir), 'auto')
+
+
+if __name__ == '__main__':
+    run_tool(main)
