@@ -15,6 +15,7 @@ from .description import TowerDescription, encode_meta
 
 OPEN_CLIP_WEIGHTS, OWN_WEIGHTS = 'open_clip_model.safetensors', 'model.safetensors'
 NOT_STATED = 'not stated'
+CARD_ROWS = {'recipe': 'recipe', 'data': 'data', 'original': 'original tower', 'teacher': 'teacher'}
 
 
 def write_folder(folder: Path, tower: nn.Module, description: TowerDescription, text: Weights,
@@ -30,7 +31,8 @@ def write_folder(folder: Path, tower: nn.Module, description: TowerDescription, 
         tower: with its weights.
         description: of the tower.
         text: text tower and temperature, or nothing.
-        card: ``recipe``, ``data``, ``metrics`` (name -> number), ``licence``; what is missing is marked as not stated.
+        card: ``recipe``, ``data``, ``original`` and ``teacher`` (with their licences), ``metrics`` (name -> number),
+            ``licence``; what is missing is marked as not stated. `rsc_mm.apis.run_summary.summarise_run` gives it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = open_clip_config(tower, description) if text else None
@@ -91,7 +93,7 @@ def model_card(name: str, description: TowerDescription, card: dict[str, Any], h
     given = ', '.join(f'{key}={value!r}' for key, value in backbone.items() if key != 'type')
     facts = [['tower', f'`{backbone["type"]}({given})`'], ['longest side of images', f'{description.image_size} px'],
              ['text tower', f'`{description.text_arch}`, {"in the file" if has_text else "not in the file"}'],
-             *([key, str(card.get(key) or NOT_STATED)] for key in ('recipe', 'data')),
+             *([title, str(card.get(key) or NOT_STATED)] for key, title in CARD_ROWS.items()),
              ['licence', f'{licence}; those of the original tower and of its teacher hold too']]
     lines = ['---', f'license: {"other" if licence == NOT_STATED else licence.lower()}', 'library_name: rsc_mm',
              'pipeline_tag: zero-shot-image-classification', 'tags: [clip, dense, open-vocabulary]', '---', '',

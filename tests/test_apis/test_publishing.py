@@ -153,7 +153,7 @@ def test_bad_requests(eva, tmp_path, name, clip, message):
 def test_open_clip_reads_the_folder(tmp_path):
     text_arch = {**TEXT, 'quick_gelu': True}
     config = build(tmp_path, 'CLIPViT', text_arch)
-    card = dict(recipe='CLIPSelf', metrics={'boxes_top1': 71.25}, licence='MIT')
+    card = dict(recipe='CLIPSelf', original='`tiny`, licence: mit', metrics={'boxes_top1': 71.25}, licence='MIT')
     publish(config, tmp_path / 'tower.pth', tmp_path / 'hub', tmp_path / 'clip.pt', card=card)
     assert sorted(path.name for path in (tmp_path / 'hub').iterdir()) == [
         'README.md', 'config.json', 'open_clip_config.json', 'open_clip_model.safetensors']
@@ -168,6 +168,7 @@ def test_open_clip_reads_the_folder(tmp_path):
     assert other.logit_scale.item() == 3
     page = (tmp_path / 'hub' / 'README.md').read_text()
     assert 'license: mit' in page and '| boxes_top1 | 71.25 |' in page and "rsc_mm.load('hub')" in page
+    assert '| original tower | `tiny`, licence: mit |' in page and '| teacher | not stated |' in page
     assert '| data | not stated |' in page and str(tmp_path) not in page
 
 
