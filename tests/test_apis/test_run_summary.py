@@ -28,8 +28,8 @@ def test_original_tower_and_teacher_with_their_licences():
     vision = '`vit_base_patch14_reg4_dinov2`, dinov2_vitb14_reg4_pretrain.pth, licence: apache-2.0 (lvd142m)'
     assert summary['teacher'] == f'the original tower; {vision}'
     summary = summarise_run(load_config(REPOSITORY / 'configs/shapes/declip_qq.py'), 'none/x.pth')
-    own = '`EVACLIPViT` of an own size, shapes_clip.pt, licence: not stated'
-    assert (summary['original'], summary['teacher']) == (own, f'the original tower; {own}')
+    assert summary['original'] == '`EVACLIPViT` of an own size, shapes_clip.pt, licence: not stated'
+    assert summary['teacher'] == 'the original tower; `VFMTeacher` of an own size, shapes_vfm.pt, licence: not stated'
     evaluation = load_config(REPOSITORY / 'configs/shapes/region_classification.py')
     assert summarise_run(evaluation, 'none/x.pth')['teacher'] == ''
 
