@@ -43,6 +43,7 @@ def main() -> None:
     announce(5, start)
     draw_pictures(checkpoint, args.work_dir / 'pictures.png')
     report = write_report(args.method, before, after, time.time() - start)
+    report += f'\nIts training: [recipe and curves]({Path(checkpoint).parent.name}/report.md)\n'
     report += f"\nUse the distilled tower: `rsc_mm.load('{Path(checkpoint).parent}')`\n"
     (args.work_dir / 'report.md').write_text(report)
     print(f'{report}\nwrote {args.work_dir / "report.md"}')

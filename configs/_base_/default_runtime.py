@@ -8,7 +8,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     loss_check=dict(type='rsc_mm.LossCheckHook'),
-    checkpoint=dict(type='rsc_mm.SafeCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3))
+    checkpoint=dict(type='rsc_mm.SafeCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
+    report=dict(type='rsc_mm.ReportHook'))
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 log_processor = dict(window_size=50, by_epoch=True)
 # Add dict(type='WandbVisBackend', init_kwargs=dict(project='rsc_mm')) for Weights & Biases.

@@ -6,6 +6,9 @@ from typing import Any
 import timm
 from mmengine.config import Config
 
+from rsc_mm.engine.run_report import describe_data, describe_recipe
+from rsc_mm.engine.training_log import read_training_log
+
 
 def summarise_run(config: Config, checkpoint: str | Path, metrics: str | Path | None = None) -> dict[str, Any]:
     """Recipe, data, metrics, original tower and teacher of a training.
@@ -20,7 +23,7 @@ def summarise_run(config: Config, checkpoint: str | Path, metrics: str | Path | 
         ``metrics`` by name.
     """
     figures = json.loads(Path(metrics).read_text()) if metrics else last_validation(Path(checkpoint).parent)
-    return dict(recipe=_recipe(config), data=_data(config), metrics=figures,
+    return dict(recipe=describe_recipe(config), data=describe_data(config), metrics=figures,
                 original=name_weights(config.model.get('backbone') or {}), teacher=_teacher(config))
 
 
@@ -30,13 +33,8 @@ def last_validation(folder: Path) -> dict[str, float]:
     Args:
         folder: of MMEngine.
     """
-    for log in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
-        rows = [json.loads(line) for line in log.read_text().splitlines() if line.startswith('{')]
-        found = [row for row in rows if 'loss' not in row and 'step' in row]
-        if found:
-            return {key: value for key, value in found[-1].items()
-                    if key not in ('step', 'data_time', 'time') and not isinstance(value, str)}
-    return {}
+    validations = read_training_log(folder).validations
+    return validations[-1] if validations else {}
 
 
 def name_weights(part: dict[str, Any]) -> str:
@@ -74,20 +72,3 @@ def _teacher(config: Config) -> str:
     teacher, vision = (config.model.get(name) for name in ('teacher', 'vfm'))
     own = name_weights(teacher) if teacher else 'the original tower'
     return '; '.join([own, *([name_weights(vision)] if vision else [])])
-
-
-def _recipe(config: Config) -> str:
-    parts = [str(config.model.get('type', '')).rpartition('.')[2]]
-    optimizer = (config.get('optim_wrapper') or {}).get('optimizer') or {}
-    if optimizer:
-        parts.append(f'{optimizer.get("type")} at {optimizer.get("lr")}')
-    train, loader = config.get('train_cfg') or {}, config.get('train_dataloader') or {}
-    for value, unit in ((train.get('max_epochs'), 'epochs'), (loader.get('batch_size'), 'images a process')):
-        parts += [f'{value} {unit}'] if value else []
-    return ', '.join(part for part in parts if part)
-
-
-def _data(config: Config) -> str:
-    dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
-    parts = [dataset.get('ann_file'), dataset.get('img_prefix'), (dataset.get('regions') or {}).get('type')]
-    return ', '.join(str(part) for part in parts if part)

@@ -83,6 +83,18 @@ def rectangle_canvas(sizes: list[Size], image_size: int, patch_size: int) -> Siz
     return tuple(-(-max(side) // patch_size) * patch_size for side in zip(*sizes))
 
 
+def padding_share(sizes: list[Size], grid: Size, patch_size: int) -> float:
+    """The share of a batch's tokens that see padding only.
+
+    Args:
+        sizes: height and width of every image in network pixels.
+        grid: height and width of the batch in tokens.
+        patch_size: in pixels.
+    """
+    seen = sum(-(-height // patch_size) * -(-width // patch_size) for height, width in sizes)
+    return 1 - seen / (len(sizes) * grid[0] * grid[1])
+
+
 RESIZERS: dict[str, Callable] = {'tensor': resize_tensor, 'pil': resize_pil}
 CANVASES: dict[str, Callable] = {'square': square_canvas, 'rectangle': rectangle_canvas}
 
@@ -104,6 +116,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
             is resized bilinearly so that S becomes this size. The draw depends on the Runner's seed and iteration
             only, so that a resumed run repeats it.
         mean, std: per channel, in units of 1.
+
+    In training the share of tokens that see padding only is logged as ``padding``.
 
     Attributes:
         read_targets: set by a distiller with `CachedTargets`: gives the samples what is known of their regions.
@@ -155,6 +169,9 @@ class RegionPreprocessor(BaseDataPreprocessor):
             self.read_targets(samples, tuple(images.shape[2:]))
         has_masks = bool(samples) and 'masks' in samples[0]
         grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        if training and samples:
+            share = padding_share([sample.img_shape for sample in samples], grid, self.patch_size)
+            MessageHub.get_current_instance().update_scalar('train/padding', share)
         return {
             'images': images,
             'crops': None if self.crop_size is None else self._crops(inputs, samples),
