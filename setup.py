@@ -15,6 +15,7 @@ CORE = [
     'torchvision>=0.21,<0.28',
     'timm>=1.0.20,<1.1',
     'open_clip_torch>=3.0,<4',
+    'huggingface_hub>=0.25,<3',
     'numpy>=1.26,<3',
     'packaging>=23',
     'pillow>=10.1',

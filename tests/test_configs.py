@@ -155,7 +155,8 @@ def test_a_root_has_one_default():
 
 def test_import_pulls_no_host_library():
     from tests.test_tools.common import run_tool
-    code = ('import sys, rsc_mm, rsc_mm.models, rsc_mm.datasets, rsc_mm.evaluation, rsc_mm.engine; '
+    code = ('import sys, rsc_mm, rsc_mm.models, rsc_mm.datasets, rsc_mm.evaluation, rsc_mm.engine, '
+            'rsc_mm.apis; '
             "print([m for m in ('mmdet', 'mmseg', 'mmcv') if m in sys.modules])")
     assert run_tool(['-W', 'ignore', '-c', code]).strip().endswith('[]')
 

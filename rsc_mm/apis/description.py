@@ -74,8 +74,12 @@ class TowerDescription:
             raise CheckpointError(f'{source}: found no {missing} in its metadata, expected a file that '
                                   'tools/converters/publish_backbone.py wrote. Other weights are loaded with their '
                                   'configuration: rsc_mm.load(CONFIG, checkpoint=FILE)')
-        fields = {'type': meta['backbone'], 'arch': meta['arch'], 'readout': meta['readout'],
-                  **meta.get('backbone_fields', {})}
+        # MMEngine would import and call whatever a dotted name says: from a file only a registered tower is built.
+        if str(meta['backbone']) not in MODELS.module_dict:
+            raise CheckpointError(f"{source}: found the 'backbone' {meta['backbone']!r} in its metadata, expected a "
+                                  "tower of rsc_mm such as 'EVACLIPViT'")
+        fields = {**meta.get('backbone_fields', {}), 'type': meta['backbone'], 'arch': meta['arch'],
+                  'readout': meta['readout']}
         rest = {key: meta[key] for key in ('image_size', 'text_arch', 'prompts') if key in meta}
         return cls(fields, mean=tuple(meta.get('mean', CLIP_MEAN)), std=tuple(meta.get('std', CLIP_STD)), **rest)
 

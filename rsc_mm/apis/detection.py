@@ -123,7 +123,12 @@ class Detector:
             FileNotFoundError: the text tower is needed and not there.
             ValueError: a name is given twice.
         """
-        self.model.set_vocabulary(names)
+        before = self.classes
+        try:
+            self.model.set_vocabulary(names)
+        except Exception:
+            self.model.set_vocabulary(before)  # goes on with those that it has embeddings of
+            raise
 
     def detect(self, image: ImageLike, names: Sequence[str] | None = None, score: float = 0.2) -> Detections:
         """Objects of an image.

@@ -1,6 +1,7 @@
 """Images of any kind (paths, PIL, arrays, tensors) as RGB tensors."""
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,25 @@ def read_images(images: ImageLike | Sequence[ImageLike]) -> tuple[list[torch.Ten
     if isinstance(images, (list, tuple)):
         return [read_one(image) for image in images], False
     return [read_one(images)], True
+
+
+def one_for_each(given: Any, inputs: list[torch.Tensor], single: bool, name: str) -> Sequence[Any]:
+    """What is given beside images, one entry for each.
+
+    Args:
+        given: the entry of a single image, or a sequence with one for each of several.
+        inputs, single: of `read_images`.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: it holds more or fewer entries than there are images.
+    """
+    if single:
+        return [given]
+    if not hasattr(given, '__len__') or len(given) != len(inputs):
+        found = f'{len(given)} entries' if hasattr(given, '__len__') else repr(given)
+        raise ValueError(f'{name}: found {found} for a list of {len(inputs)} images, expected one for each')
+    return given
 
 
 def read_one(image: ImageLike) -> torch.Tensor:
@@ -104,4 +124,4 @@ def _from_tensor(image: torch.Tensor) -> torch.Tensor:
     return image
 
 
-__all__ = ['BadImageError', 'ImageLike', 'read_images', 'read_one', 'read_upright', 'to_array']
+__all__ = ['BadImageError', 'ImageLike', 'one_for_each', 'read_images', 'read_one', 'read_upright', 'to_array']

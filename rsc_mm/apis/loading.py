@@ -2,8 +2,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 
 from rsc_mm.models.region_preprocessor import RegionPreprocessor
@@ -14,6 +16,8 @@ from rsc_mm.utils.checkpoint import CheckpointError, load_clip_checkpoint, read_
 from .config import load_config
 from .dense_clip import DenseCLIP
 from .description import TowerDescription, find_class_embeddings
+from .detection import OPEN_VOCABULARY, Detector, load_detector
+from .hub import download, is_hub_name
 from .text_embeddings import TextEmbeddings, read_text_tower
 
 TextBuilder = Callable[[], tuple[CLIPTextEncoder, float]]
@@ -32,14 +36,19 @@ def load(source: str | Path, device: str | torch.device | None = None, *, checkp
               image size, normalisation and the text tower's architecture are in it;
             * a folder that it wrote;
             * a configuration (.py) whose ``model.backbone`` is a tower; its weights are those of ``init_cfg``;
-            * the work directory of a training: its configuration and its last checkpoint.
+            * the work directory of a training: its configuration and its last checkpoint;
+            * 'hf-hub:owner/name', optionally with '@revision': such a folder on the Hugging Face hub.
+
+            A configuration of F-ViT with what the detector's training saved as ``checkpoint``, or its work directory,
+            gives the detector's tower and `DenseCLIP.detect` (which needs mmdet).
         device: where the tower runs; default: a GPU if there is one.
         checkpoint: weights of the tower, in the place of those that a configuration or work directory names.
         text_checkpoint: a CLIP file with the text tower, where the source does not hold or name one.
         cache_dir: where embeddings of names are kept on disk; None: in memory only.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or no such repository on the hub.
+        ConnectionError: the hub cannot be reached.
         CheckpointError: a file does not describe itself, or weights do not fit.
         ValueError: a configuration has no tower, or a folder holds neither.
 
@@ -49,29 +58,26 @@ def load(source: str | Path, device: str | torch.device | None = None, *, checkp
         >>> model.encode_image('projects/shapes_clip/scene.jpg').shape
         (128,)
     """
-    path = Path(source)
+    path = download(str(source)) if is_hub_name(source) else Path(source)
     if path.is_dir() and not (path / FOLDER_CONFIG).is_file():
-        config, last = find_training(path)
-        path, checkpoint = config, checkpoint or last
+        config_path, last = find_training(path)
+        path, checkpoint = config_path, checkpoint or last
     weights: str | Path | dict
+    device, detector = device or get_device(), None
     if path.suffix == '.py':
-        description, weights, text = _from_config(path, checkpoint, text_checkpoint)
+        config = load_config(path)
+        description, weights, text = _from_config(config, path, checkpoint, text_checkpoint)
+        detector = _detector(config, weights, device)
     elif checkpoint:
         raise ValueError(f'checkpoint: found {checkpoint} beside {source}, expected it beside a configuration (.py)')
     else:
         description, weights, text = _from_file(path, text_checkpoint)
-    with torch.random.fork_rng(devices=()):  # random weights, which the file's replace, do not move the user's numbers
-        tower = MODELS.build({**description.backbone, '_scope_': 'rsc_mm'})
-    try:
-        load_clip_checkpoint(tower, weights)
-    except CheckpointError as error:
-        raise CheckpointError(f'{source}: {error}') from error
-    device = device or get_device()
+    tower: Any = detector.model.backbone if detector else _tower(description, weights, source)
     tower.to(device).freeze()
     preprocessor = RegionPreprocessor(
         description.image_size or tower.image_size, tower.image_size, tower.patch_size, layout='rectangle',
         mean=description.mean, std=description.std).to(device)
-    return DenseCLIP(tower, preprocessor, TextEmbeddings(text, description.prompts, cache_dir))
+    return DenseCLIP(tower, preprocessor, TextEmbeddings(text, description.prompts, cache_dir), detector)
 
 
 def find_training(folder: Path) -> tuple[Path, str]:
@@ -109,7 +115,7 @@ def read_published(path: Path) -> tuple[TowerDescription, dict]:
     config = path / FOLDER_CONFIG
     try:
         meta = json.loads(config.read_text())['rsc_mm']
-        weights = path / meta['weights']
+        weights = path / Path(meta['weights']).name  # never a file outside the folder
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{config}: found {type(error).__name__} {error}, expected a json with 'rsc_mm' and in "
                               "it 'weights', as tools/converters/publish_backbone.py writes it") from error
@@ -135,9 +141,28 @@ def _from_file(path: Path, text_checkpoint: str | Path | None) -> tuple[TowerDes
     return description, content, build_text
 
 
-def _from_config(path: Path, checkpoint: str | Path | None,
+def _tower(description: TowerDescription, weights: str | Path | dict, source: str | Path) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=()):  # random weights, which the file's replace, do not move the user's numbers
+        tower = MODELS.build({**description.backbone, '_scope_': 'rsc_mm'})
+    try:
+        load_clip_checkpoint(tower, weights)
+    except CheckpointError as error:
+        raise CheckpointError(f'{source}: {error}') from error
+    return tower
+
+
+def _detector(config: Config, weights: str | Path, device: str | torch.device) -> Detector | None:
+    """The detector that the weights are of; None where they are of a tower alone."""
+    if config.model.get('type') not in OPEN_VOCABULARY:
+        return None
+    if not any(key.startswith('roi_head.') for key in unwrap(read_checkpoint(weights))):
+        return None
+    with torch.random.fork_rng(devices=()):  # as above
+        return load_detector(config, weights, device=device)
+
+
+def _from_config(config: Config, path: Path, checkpoint: str | Path | None,
                  text_checkpoint: str | Path | None) -> tuple[TowerDescription, str | Path, TextBuilder]:
-    config = load_config(path)
     description = TowerDescription.from_config(config)
     weights = checkpoint or (config.model.backbone.get('init_cfg') or {}).get('checkpoint')
     if weights is None:

@@ -84,6 +84,27 @@ def test_a_list_gives_what_each_image_gives(model, photos):
     np.testing.assert_allclose(np.linalg.norm(dense[0], axis=0), 1, atol=1e-5)
 
 
+def test_a_list_gives_a_list_of_results(model, photos):
+    for image, found in zip(photos, model.class_map(photos, NAMES)):
+        assert (found.labels == model.class_map(image, NAMES).labels).all()
+    boxes = [[[1, 1, 20, 20]], np.array([2, 3, 30, 40]), [[0, 0, 9, 9], [5, 5, 60, 60]]]
+    points = [(3, 4), (5, 6), (7, 8)]
+    for image, own, found in zip(photos, boxes, model.classify_regions(photos, boxes, NAMES)):
+        np.testing.assert_allclose(found.scores, model.classify_regions(image, own, NAMES).scores)
+    for image, own, found in zip(photos, points, model.affinity(photos, points)):
+        np.testing.assert_allclose(found.cosines, model.affinity(image, own).cosines)
+    assert model.class_map([], NAMES) == []
+    with pytest.raises(ValueError, match='regions: found 2 entries for a list of 3 images, expected one for each'):
+        model.classify_regions(photos, boxes[:2], NAMES)
+    with pytest.raises(ValueError, match='point: found 2 entries for a list of 3 images'):
+        model.affinity(photos, (3, 4))
+
+
+def test_without_a_detector_detect_says_what_to_load(model, photos):
+    with pytest.raises(ValueError, match="detect: found a tower without a detector, .*checkpoint='epoch_3.pth'"):
+        model.detect(photos[0], NAMES)
+
+
 def test_rectangles_keep_their_aspect(model, photos):
     assert [dense.shape for dense in model.encode_dense(photos)] == [(128, 10, 16), (128, 16, 6), (128, 16, 16)]
     for image in photos:

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 pytest.importorskip('mmdet')
+import rsc_mm  # noqa: E402
 from rsc_mm.apis.detection import Detector, load_detector  # noqa: E402
 from rsc_mm.apis.detections import COLOURS, Detections  # noqa: E402
 from rsc_mm.utils.checkpoint import CheckpointError  # noqa: E402
@@ -105,3 +107,48 @@ def test_what_does_not_fit_is_named(config, detector, tmp_path):
         load_detector(config, tmp_path / 'other.pth')
     with pytest.raises(FileNotFoundError, match='checkpoint .*no.pth: no such file'):
         load_detector(config, tmp_path / 'no.pth')
+
+
+def write_config(config, folder):
+    """The configuration in a file, its embeddings beside it."""
+    config = copy.deepcopy(config)
+    np.save(folder / 'embeddings.npy', config.model.roi_head.bbox_head.class_embeddings.numpy())
+    config.model.roi_head.bbox_head.class_embeddings = str(folder / 'embeddings.npy')
+    config.dump(folder / 'config.py')
+
+
+@pytest.fixture(scope='module')
+def loaded(config, detector, tmp_path_factory):
+    """The tiny detector as `rsc_mm.load` gives it: from the work directory of its training."""
+    folder = tmp_path_factory.mktemp('work_dir')
+    write_config(config, folder)
+    torch.save(dict(state_dict=detector.model.state_dict()), folder / 'epoch_1.pth')
+    (folder / 'last_checkpoint').write_text('epoch_1.pth')
+    return rsc_mm.load(folder, device='cpu')
+
+
+def test_load_gives_tower_and_detector(loaded, detector):
+    found, expected = loaded.detect(photo(), score=0.), detector.detect(photo(), score=0.)
+    assert np.array_equal(found.boxes, expected.boxes) and found.names == expected.names
+    assert loaded.tower is loaded.detector.model.backbone and loaded.encode_dense(photo()).shape[0] == 24
+    several = loaded.detect([photo(), photo(30, 30)], score=0.)
+    assert np.array_equal(several[0].boxes, expected.boxes) and several[1].image.shape == (30, 30, 3)
+
+
+def test_detect_by_name(loaded):
+    with pytest.raises(ValueError, match=r"detect: found \['kite; dragon'\], several names for one class"):
+        loaded.detect(photo(), ['cat', 'kite; dragon'])
+    with pytest.raises(ValueError, match="names: found the text 'cat', expected a list"):
+        loaded.detect(photo(), 'cat')
+    before = loaded.detect(photo(), CLASSES, score=0.)
+    with pytest.raises(ValueError, match='5 rows without names'):  # the tiny detector has no text tower
+        loaded.detect(photo(), ['zebra'])
+    after = loaded.detect(photo(), score=0.)
+    assert loaded.detector.classes == CLASSES and np.array_equal(after.scores, before.scores)
+
+
+def test_the_weights_of_a_tower_alone_give_no_detector(config, detector, tmp_path):
+    write_config(config, tmp_path)
+    tower = {key: value for key, value in detector.model.state_dict().items() if key.startswith('backbone.')}
+    torch.save(dict(state_dict=tower), tmp_path / 'tower.pth')
+    assert rsc_mm.load(tmp_path / 'config.py', 'cpu', checkpoint=tmp_path / 'tower.pth').detector is None

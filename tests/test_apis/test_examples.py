@@ -7,6 +7,7 @@ from mmengine.logging import MMLogger
 
 import rsc_mm.apis.config
 import rsc_mm.apis.dense_clip
+import rsc_mm.apis.dense_encoder
 import rsc_mm.apis.loading
 import rsc_mm.apis.publishing
 import rsc_mm.apis.rescoring
@@ -18,8 +19,9 @@ import rsc_mm.models.necks.refiner
 from tests.test_tools.common import REPOSITORY
 
 
-@pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.loading,
-                                    rsc_mm.apis.publishing, rsc_mm.apis.rescoring, rsc_mm.models.backbones.eva_clip,
+@pytest.mark.parametrize('module', [rsc_mm.apis.config, rsc_mm.apis.dense_clip, rsc_mm.apis.dense_encoder,
+                                    rsc_mm.apis.loading, rsc_mm.apis.publishing, rsc_mm.apis.rescoring,
+                                    rsc_mm.models.backbones.eva_clip,
                                     rsc_mm.models.distillers.clipself, rsc_mm.models.losses.scd,
                                     rsc_mm.models.necks.refiner],
                          ids=lambda module: module.__name__)
