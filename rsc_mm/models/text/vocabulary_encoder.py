@@ -51,8 +51,8 @@ class VocabularyEncoder(BaseModule):
         self.prompts = prompts
         self.synonyms = synonyms
         self._aliases = read_aliases(aliases)
-        self._train_queries = class_queries(classes)
-        if any(len(texts) != 1 for texts in self._train_queries[1]):
+        self.train_queries = class_queries(classes)
+        if any(len(texts) != 1 for texts in self.train_queries[1]):
             raise ValueError("VocabularyEncoder field 'classes': found a class of several texts, expected one in "
                              "training; several are for 'test_classes'")
         self._kept: torch.Tensor | None = None
@@ -76,7 +76,7 @@ class VocabularyEncoder(BaseModule):
 
     @property
     def _queries(self) -> tuple[list[str], list[list[str]]]:
-        return self._train_queries if self.training else self._test_queries
+        return self.train_queries if self.training else self.test_queries
 
     def set_vocabulary(self, classes: str | Path | Sequence[str]) -> None:
         """Change the classes of test.
@@ -87,7 +87,7 @@ class VocabularyEncoder(BaseModule):
         Raises:
             ValueError: a name is empty, or a class is named twice.
         """
-        self._test_queries = class_queries(classes, self._aliases)
+        self.test_queries = class_queries(classes, self._aliases)
         self._forget()
 
     def forward(self) -> torch.Tensor:

@@ -1,0 +1,10 @@
+# ADE20K panoptic (150 classes) by the model of panoptic_vitl14.py (FC-CLIP, table 1).
+# Command: python tools/test.py configs/panoptic/panoptic_vitl14_ade20k.py \
+#     work_dirs/panoptic_vitl14/iter_368750.pth
+# Measured here: not measured.
+_base_ = [
+    '../_base_/models/panoptic_vitl14.py', '../_base_/datasets/ade20k_panoptic_segments.py',
+    '../_base_/panoptic_runtime.py'
+]
+model = dict(
+    panoptic_head=dict(vocabulary=dict(test_classes='ade20k_panoptic'), test_num_things=100))

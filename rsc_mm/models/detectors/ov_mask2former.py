@@ -1,0 +1,123 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmdet.models.detectors import Mask2Former
+from mmdet.structures import DetDataSample
+from torch.nn import functional as F
+
+from rsc_mm.models.heads import ensemble_categories
+from rsc_mm.models.text import read_class_names
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.regions import pool_masks
+
+
+@MODELS.register_module()
+class OVMask2Former(Mask2Former):
+    r"""Open-vocabulary panoptic segmentation on a frozen CLIP tower (FC-CLIP, Yu et al., NeurIPS 2023, sec. 3).
+
+    One pass of the tower gives the maps for the pyramid and the dense map V. At test every mask is classified twice, by
+    `TextMask2FormerHead` and by :math:`q = \mathrm{softmax}(T \cos(\bar v, E))` with the mean :math:`\bar v` of the
+    unit vectors of V in the mask; `ensemble_categories` joins the two. With ``alpha`` and ``beta`` 1 the class is
+    CLIP's alone: the first rows of CLIPSelf's table 5, and the trained head then only says whether there is an object.
+
+    FC-CLIP pools a ConvNeXt's features before their projection; here the readout's projected tokens are pooled, as in
+    region classification. A mask without a cell of the grid takes the cell of its largest logit.
+
+    Args:
+        backbone: a CLIP tower with four ``out_indices``, of which the last is its last block.
+        neck: `ViTPyramid`.
+        panoptic_head: `TextMask2FormerHead`.
+        clip_temperature: T.
+        alpha: CLIP's share for classes of training.
+        beta: CLIP's share for all others.
+        **kwargs: see mmdet's `Mask2Former`.
+
+    Raises:
+        ValueError: the maps do not end with the last block.
+    """
+
+    def __init__(self, backbone: dict, neck: dict, panoptic_head: dict, clip_temperature: float = 100.,
+                 alpha: float = 0.4, beta: float = 0.8, **kwargs: object) -> None:
+        super().__init__(backbone=backbone, neck=neck, panoptic_head=panoptic_head, **kwargs)
+        tower = self.backbone.freeze()
+        if tower.out_indices[-1] != tower.depth - 1:
+            raise ValueError(f"OVMask2Former field 'backbone.out_indices': found {tower.out_indices}, expected the "
+                             f'last to be {tower.depth - 1}, the last block, whose readout gives the dense map')
+        self.clip_temperature = clip_temperature
+        self.alpha = alpha
+        self.beta = beta
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The T classes: in training mode those of training, else those of test."""
+        return self.panoptic_head.classes
+
+    @property
+    def is_seen(self) -> torch.Tensor:
+        """(T,) bool: classes of test of which training had one of the texts."""
+        vocabulary = self.panoptic_head.vocabulary
+        trained = {text.lower() for texts in vocabulary.train_queries[1] for text in texts}
+        texts = vocabulary.test_queries[1]
+        return torch.tensor([any(text.lower() in trained for text in some) for some in texts],
+                            device=self.panoptic_head.void.device)
+
+    def set_vocabulary(self, things: str | Path | Sequence[str], stuff: str | Path | Sequence[str] = ()) -> None:
+        """Change the classes of test.
+
+        Args:
+            things: names, vocabulary or file, see `read_class_names`; 'dog; puppy' is one class with two texts.
+            stuff: likewise, or empty.
+
+        Raises:
+            ValueError: a class is named twice.
+        """
+        things = read_class_names(things)
+        self.panoptic_head.vocabulary.set_vocabulary(things + (read_class_names(stuff) if len(stuff) else []))
+        self.panoptic_head.test_num_things = len(things)
+
+    def predict(self, batch_inputs: torch.Tensor, batch_data_samples: list[DetDataSample],
+                rescale: bool = True) -> list[DetDataSample]:
+        """Panoptic segments, and instances where ``test_cfg.instance_on``.
+
+        Args:
+            batch_inputs: normalised images (B, 3, H, W).
+            batch_data_samples: B samples.
+            rescale: in original pixels.
+
+        Returns:
+            The samples with ``pred_panoptic_seg.sem_seg`` (1, H, W): class + 1000 x instance, T where there is nothing.
+        """
+        maps = self.backbone(batch_inputs)
+        logits, masks = self.panoptic_head.predict(self.neck(maps), batch_data_samples)
+        for mask, sample in zip(masks, batch_data_samples):  # what lies in the padding belongs to no mask
+            height, width = sample.img_shape[:2]
+            mask[:, height:] = mask[:, :, width:] = -torch.inf
+        cosines = self.panoptic_head.text_cosines(mask_features(self.backbone.project(maps[-1]), masks))
+        classes = ensemble_categories(logits, self.clip_temperature * cosines, self.is_seen, self.alpha, self.beta)
+        fusion = self.panoptic_fusion_head
+        fusion.num_things_classes, fusion.num_classes = self.panoptic_head.num_things, len(self.classes)
+        # mmdet takes the softmax: that of the logarithm of probabilities is the probabilities.
+        results = fusion.predict(classes.log(), masks, batch_data_samples, rescale=rescale)
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+
+def mask_features(dense: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    r"""Dense features of masks: the mean of unit vectors over the cells where the resized mask logit is positive.
+
+    Args:
+        dense: dense map (B, D, h, w).
+        masks: mask logits at any size (B, N, H, W), -inf in the padding.
+
+    Returns:
+        (B, N, D), of any length.
+    """
+    batch, number = masks.shape[:2]
+    lowest = torch.finfo(masks.dtype).min / 4  # interpolation of -inf is nan
+    small = F.interpolate(masks.clamp(min=lowest), dense.shape[2:], mode='bilinear', align_corners=False).flatten(2)
+    inside = small > 0
+    best = F.one_hot(small.argmax(-1), small.shape[-1]).bool()
+    inside = torch.where(inside.any(-1, keepdim=True), inside, best)
+    inside = inside.view(batch, number, *dense.shape[2:])  # (B, N, h, w)
+    pooled = pool_masks(F.normalize(dense.float(), dim=1), list(inside))
+    return pooled.view(batch, number, -1)  # (B, N, D)
