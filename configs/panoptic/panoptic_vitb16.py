@@ -1,4 +1,5 @@
-# Open-vocabulary panoptic segmentation on an original EVA-02-CLIP ViT-B/16: FC-CLIP's pattern, trained on COCO panoptic.
+# Open-vocabulary panoptic segmentation on an original EVA-02-CLIP ViT-B/16:
+# FC-CLIP's pattern, trained on COCO panoptic.
 # Paper: none with this tower and head (CLIPSelf, table 5, has ODISE's masks: see README.md).
 # Command: bash tools/dist_train.sh configs/panoptic/panoptic_vitb16.py 8
 # Measured here: not measured.

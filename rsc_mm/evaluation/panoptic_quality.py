@@ -20,8 +20,8 @@ class PanopticQuality(BaseMetric):
 
     .. math:: PQ_c = \frac{\sum_{(p, g) \in TP_c} \mathrm{IoU}(p, g)}{|TP_c| + |FP_c|/2 + |FN_c|/2} = SQ_c\, RQ_c
 
-    A predicted and an annotated segment of one class match where their IoU exceeds 1/2, which at most one can. As in the
-    official code pixels without annotation do not count in the union, a crowd is never missed, and a prediction that
+    A predicted and an annotated segment of a class match where their IoU exceeds 1/2, which at most one can. As in the
+    official code unannotated pixels do not count in the union, a crowd is never missed, and a prediction that
     matches nothing is not wrong where more than half of it lies on unannotated pixels or crowds of its class. Means run
     over the classes that are annotated or predicted.
 
@@ -69,9 +69,9 @@ class PanopticQuality(BaseMetric):
         classes, things = list(self.dataset_meta['classes']), self.dataset_meta['num_things']
         counts = np.sum(results, axis=0)
         if self.per_class:
-            rows = [[name, *(f'{value:.1f}' for value in values)] for name, values in
-                    zip(classes, 100 * np.stack(class_qualities(counts), 1))]
-            print_log('\n' + markdown_table(['class', 'PQ', 'SQ', 'RQ'], rows), 'current')
+            table = [[name, *(f'{value:.1f}' for value in values)] for name, values in
+                     zip(classes, 100 * np.stack(class_qualities(counts), 1))]
+            print_log('\n' + markdown_table(['class', 'PQ', 'SQ', 'RQ'], table), 'current')
         metrics = dict(zip(('PQ', 'SQ', 'RQ'), mean_qualities(counts)))
         groups = {'things': classes[:things], 'stuff': classes[things:], **self.groups}
         for name, members in groups.items():
@@ -100,8 +100,8 @@ def match_segments(found: np.ndarray, true: np.ndarray, segments: Sequence[tuple
         ValueError: the sizes differ, or a label is no class.
     """
     if found.shape != true.shape:
-        raise ValueError(f'panoptic segments: found a prediction of {found.shape}, expected the annotation\'s '
-                         f'{true.shape}')
+        raise ValueError(f'panoptic segments: found a prediction of {found.shape}, expected the '
+                         f'annotation of {true.shape}')
     wrong = [segment for segment in segments if not 0 <= segment[1] < num_classes]
     if wrong:
         raise ValueError(f'panoptic segments: found the label {wrong[0][1]}, expected 0 to {num_classes - 1}')

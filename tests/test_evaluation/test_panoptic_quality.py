@@ -93,7 +93,7 @@ def slow(found, true, segments):
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(ValueError, match=r'found a prediction of \(1, 2\), expected the annotation'):
+    with pytest.raises(ValueError, match=r'found a prediction of \(1, 2\), expected the annotation of'):
         match_segments(grid('0 0'), grid('5 5 5'), [(5, 0, False)], 2)
     with pytest.raises(ValueError, match='found the label 2, expected 0 to 1'):
         match_segments(grid('0 0'), grid('5 5'), [(5, 2, False)], 2)

@@ -5,5 +5,6 @@ from .score_fusion import fuse_scores
 from .text_classifier import TextClassifier, pack_vocabulary, unpack_vocabulary
 from .windows import slide, upsample, window_places
 
-__all__ = ['TextClassifier', 'best_of_queries', 'class_probabilities', 'ensemble_categories', 'fuse_scores', 'label_cosines', 'label_map',
-           'pack_vocabulary', 'slide', 'text_cosines', 'unpack_vocabulary', 'upsample', 'window_places']
+__all__ = ['TextClassifier', 'best_of_queries', 'class_probabilities', 'ensemble_categories', 'fuse_scores',
+           'label_cosines', 'label_map', 'pack_vocabulary', 'slide', 'text_cosines', 'unpack_vocabulary', 'upsample',
+           'window_places']
