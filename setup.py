@@ -38,6 +38,9 @@ EXTRAS = {
     'seg': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmsegmentation>=1.4,<1.5'],
     'vis': ['matplotlib>=3.7', 'scikit-learn>=1.4', 'scipy>=1.10'],
     'export': ['onnx>=1.18', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
+    # The documentation site, and the notebooks that the tests run.
+    'docs': ['mkdocs-material>=9.7', 'mkdocstrings-python>=2', 'latex2mathml>=3.77', 'nbclient>=0.10',
+             'ipykernel>=6.29'],
     # The last four build mmcv's operators: its pyproject.toml needs setuptools >= 77, its setup.py older than 81.
     'dev': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.6', 'mypy>=1.15', 'setuptools>=77,<81', 'wheel', 'ninja',
             'psutil'],

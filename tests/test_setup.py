@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from rsc_mm.utils import dependencies
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').rglob('*.md'))
 PIN = re.compile(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+( ; python_version (<|>=) '3\.11')?")
 
 
@@ -318,15 +319,14 @@ class TestDocuments:
         assert os.access(ROOT / '.ci/run', os.X_OK)
         assert 'bash tools/run_tests.sh' in (ROOT / '.ci/run').read_text()
 
-    @pytest.mark.parametrize('document', ['README.md', 'CONTRIBUTING.md'])
+    @pytest.mark.parametrize('document', ['README.md', 'CONTRIBUTING.md', *PAGES])
     def test_named_files_exist(self, document):
         text = (ROOT / document).read_text()
-        paths = set(re.findall(r'\b((?:configs|tools|tests|projects|docs|rsc_mm)/[\w./-]*\w)', text))
-        assert paths
+        paths = set(re.findall(r'(?<!\w/)\b((?:configs|tools|tests|projects|docs|rsc_mm)/[\w./-]*\w)', text))
         assert sorted(path for path in paths if not (ROOT / path).exists()) == []
 
     @pytest.mark.skipif(not find_spec('mmdet'), reason='mmdet is not installed')
-    def test_detector_of_the_readme(self, tmp_path):
+    def test_detector_of_the_page(self, tmp_path):
         import mmdet.models
         model = self.build(0, mmdet.registry.MODELS, 'mmdet', tmp_path)
         assert type(model).__name__ == 'RetinaNet' and model.data_preprocessor.mean[0, 0, 0] == 122.771
@@ -336,7 +336,7 @@ class TestDocuments:
 
     @pytest.mark.skipif(not find_spec('mmseg'), reason='mmseg is not installed')
     @pytest.mark.filterwarnings('ignore:Default ``avg_non_ignore`` is False:UserWarning')
-    def test_segmentor_of_the_readme(self, tmp_path):
+    def test_segmentor_of_the_page(self, tmp_path):
         import mmseg.models
         model = self.build(1, mmseg.registry.MODELS, 'mmseg', tmp_path)
         with torch.no_grad():
@@ -344,10 +344,11 @@ class TestDocuments:
         assert logits.shape == (1, 150, 4, 6)
 
     def build(self, number: int, models: Registry, scope: str, folder: Path) -> torch.nn.Module:
-        """The model of the README's configuration of that number, without its weights."""
-        blocks = re.findall(r'^```python\n((?:_base_[^\n]*\n)?custom_imports.*?)^```', readme(), re.M | re.S)
-        (folder / 'readme.py').write_text(blocks[number])
-        config = Config.fromfile(folder / 'readme.py').model
+        """The model of that configuration on the page about the backbone in other models, without its weights."""
+        page = (ROOT / 'docs/howto/backbone.md').read_text(encoding='utf-8')
+        blocks = re.findall(r'^```python\n((?:_base_[^\n]*\n)?custom_imports.*?)^```', page, re.M | re.S)
+        (folder / 'page.py').write_text(blocks[number])
+        config = Config.fromfile(folder / 'page.py').model
         config.backbone.init_cfg = None
         with DefaultScope.overwrite_default_scope(scope):
             return models.build(config).eval()
