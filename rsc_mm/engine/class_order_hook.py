@@ -37,15 +37,18 @@ class ClassOrderHook(Hook):
 
     def _check(self, runner: Runner, loop: Any) -> None:
         model = getattr(runner.model, 'module', runner.model)
-        check_class_order(loop.dataloader.dataset, model.roi_head.bbox_head.classes)
+        if hasattr(model, 'roi_head'):
+            return check_class_order(loop.dataloader.dataset, model.roi_head.bbox_head.classes)
+        check_class_order(loop.dataloader.dataset, model.bbox_head.classes, 'bbox_head.classes')
 
 
-def check_class_order(dataset: Any, classes: tuple[str, ...]) -> None:
+def check_class_order(dataset: Any, classes: tuple[str, ...], field: str = 'roi_head.bbox_head.classes') -> None:
     """Compares the label order of a detection data set with the detector's.
 
     Args:
         dataset: mmdet's data set, in wrappers or not.
         classes: the detector's T classes.
+        field: where they stand in its configuration, for the message.
 
     Raises:
         ValueError: the order differs; the message tells where.
@@ -62,6 +65,6 @@ def check_class_order(dataset: Any, classes: tuple[str, ...]) -> None:
     for source, found in orders.items():
         difference = class_order_difference(found, classes)
         if difference:
-            raise ValueError(f"{source}: labels do not fit the detector's field 'roi_head.bbox_head.classes': "
+            raise ValueError(f"{source}: labels do not fit the detector's field '{field}': "
                              f'{difference}. Both must list the same names in the order of the annotation file, and '
                              'that file must list all classes, also those without annotations')

@@ -79,3 +79,39 @@ class ViTPyramidFPN(ViTPyramid):
             ``num_outs`` levels (B, out_channels, h_l, w_l), finest first: 4h, 2h, h, h/2, h/4 ...
         """
         return self.fpn(super().forward(maps))
+
+
+@MODELS.register_module()
+class ViTPyramidMapper(BaseModule):
+    """Three maps of one stride to three levels for a DETR: x2 by ConvT(2,2), as it is, x1/2 by max pooling (OV-DQUO).
+
+    It is `ViTPyramidFPN` without the finest level and without mixing of levels: a convolution of 1 px and a group norm
+    bring each level to the transformer's width (mmdet's `ChannelMapper`).
+
+    Args:
+        in_channels: width C of the tower.
+        out_channels: width of the transformer.
+        norm_groups: groups of the norm.
+        init_cfg: for MMEngine.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int = 256, norm_groups: int = 32,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.up2 = nn.ConvTranspose2d(in_channels, in_channels, 2, 2)
+        self.down2 = nn.MaxPool2d(2, 2)
+        self.mapper = MMDET_MODELS.build(dict(
+            type='mmdet.ChannelMapper', in_channels=[in_channels] * 3, out_channels=out_channels, kernel_size=1,
+            bias=True, act_cfg=None, norm_cfg=dict(type='GN', num_groups=norm_groups), num_outs=3))
+
+    def forward(self, maps: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """The levels.
+
+        Args:
+            maps: three maps of the tower (B, C, h, w), shallow first.
+
+        Returns:
+            Three levels (B, out_channels, h_l, w_l), finest first: 2h, h, h/2.
+        """
+        first, second, third = maps
+        return self.mapper((self.up2(first), second, self.down2(third)))
