@@ -62,7 +62,7 @@ def publish(config: Config, checkpoint: str | Path, out: str | Path, clip: str |
         128
     """
     out = Path(out)
-    writers: dict[str, Callable] = {'.pth': _write_mmdet, '.pt': _write_clip, '.safetensors': _write_safetensors}
+    writers: dict[str, Callable] = {'.pth': _write_mmdet, '.pt': _write_clip, '.safetensors': write_safetensors}
     if out.suffix not in (*writers, ''):
         raise ValueError(f'OUT: found the ending {out.suffix!r}, expected one of {sorted(writers)}, or none: a '
                          'folder')
@@ -125,5 +125,13 @@ def _write_clip(tower: nn.Module, description: TowerDescription, text: Weights, 
     torch.save({'state_dict': weights, 'meta': description.to_meta()}, out)
 
 
-def _write_safetensors(tower: nn.Module, description: TowerDescription, text: Weights, out: Path) -> None:
+def write_safetensors(tower: nn.Module, description: TowerDescription, text: Weights, out: Path) -> None:
+    """Write a tower and its text tower, described, in this package's keys.
+
+    Args:
+        tower: with its weights.
+        description: of the tower.
+        text: see `read_text`; empty: none.
+        out: file.
+    """
     save_file({**export_state_dict(tower, 'ours'), **portable_text(text)}, out, encode_meta(description.to_meta()))
