@@ -74,8 +74,8 @@ def _filled_row(line: str, spec: list[str], family: str) -> str:
         raise ValueError(f'configs/{family}/README.md: found {len(cells) - 1} cells after the first in the row of '
                          f'{name[1]}, expected {len(spec)}, one for each column of the comment `cells` above')
     found = _result(f'{family}/{name[1]}', [metric for metric in spec if metric not in ('*', '-')])
-    values = [f' {_cell(found, metric)} ' if metric != '-' else cell for metric, cell in zip(spec, cells[1:])]
-    return '|'.join(['', cells[0], *values, '']).replace('|  |', '| |')
+    values = [_cell(found, metric) if metric != '-' else cell.strip() for metric, cell in zip(spec, cells[1:])]
+    return f'|{cells[0]}|' + ''.join(f' {value} |' if value else ' |' for value in values)
 
 
 def _result(config: str, metrics: list[str]) -> dict[str, Any]:
