@@ -1,10 +1,12 @@
 """Evaluate a tower: python tools/test.py configs/evaluation/region_classification_vitb16.py CHECKPOINT
 or a detector:    python tools/test.py configs/fvit/fvit_vitb16_ovcoco.py CHECKPOINT
+or rescored:      python tools/test.py configs/rescoring/rescoring_shapes.py CHECKPOINT
 or segmentation:  python tools/test.py configs/segmentation/maskclip_vitb16_ade20k.py CHECKPOINT
 
 For a tower, and for off-the-shelf segmentation, CHECKPOINT is a CLIP checkpoint of any format in docs/towers.md, or
-one that training saved; for a detector and for CAT-Seg it is the whole model. The metrics also go to metrics.json in
-the work directory; what is absent (a split without annotations) is null there.
+one that training saved; for a detector and for CAT-Seg it is the whole model, for a detector that is rescored the
+detector alone. The metrics also go to metrics.json in the work directory; what is absent (a split without annotations)
+is null there.
 """
 import argparse
 from pathlib import Path

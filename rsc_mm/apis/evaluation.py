@@ -4,22 +4,26 @@ import math
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 
 TOWER_MODELS = ('rsc_mm.DenseCLIPSegmentor', )
 """Models in the scope of a host library that have no weights but the tower's."""
+RESCORED = 'rsc_mm.RescoredDetector'
+"""The model whose checkpoint is that of a detector, and whose tower comes from its ``init_cfg``."""
 
 
 def evaluate(config: Config, checkpoint: str) -> dict[str, float]:
     """Metrics of a configuration's test_evaluator.
 
     A tower is a part of its model; a model in mmdet's or mmseg's scope is in its checkpoint as a whole, unless it has
-    no weights of its own.
+    no weights of its own. Of a rescored detector the checkpoint is the detector's alone.
 
     Args:
         config: the configuration, see `rsc_mm.apis.load_runner_config`.
         checkpoint: weights of the tower, see `load_clip_checkpoint`, or what training saved of a whole model.
     """
+    if config.model.type == RESCORED:
+        return evaluate_rescored(config, checkpoint)
     of_tower = config.default_scope == 'rsc_mm' or config.model.type in TOWER_MODELS
     return (evaluate_tower if of_tower else evaluate_whole)(config, checkpoint)
 
@@ -103,4 +107,19 @@ def evaluate_whole(config: Config, checkpoint: str) -> dict[str, float]:
     config.model.backbone.init_cfg = None
     runner = Runner.from_cfg(config)
     runner.load_checkpoint(checkpoint, strict=True)
+    return runner.test()
+
+
+def evaluate_rescored(config: Config, checkpoint: str) -> dict[str, float]:
+    """Metrics of a stock detector whose boxes a CLIP tower names.
+
+    Args:
+        config: of a `RescoredDetector`; its field ``backbone.init_cfg`` names the tower's weights.
+        checkpoint: weights of the field ``detector``, every one of them.
+    """
+    config.model.detector.backbone.init_cfg = None
+    runner = Runner.from_cfg(config)
+    model = getattr(runner.model, 'module', runner.model)
+    model.backbone.init_weights()
+    load_checkpoint(model.detector, checkpoint, map_location='cpu', strict=True)
     return runner.test()

@@ -39,7 +39,9 @@ class ClassOrderHook(Hook):
         model = getattr(runner.model, 'module', runner.model)
         if hasattr(model, 'roi_head'):
             return check_class_order(loop.dataloader.dataset, model.roi_head.bbox_head.classes)
-        check_class_order(loop.dataloader.dataset, model.bbox_head.classes, 'bbox_head.classes')
+        if hasattr(model, 'bbox_head'):
+            return check_class_order(loop.dataloader.dataset, model.bbox_head.classes, 'bbox_head.classes')
+        check_class_order(loop.dataloader.dataset, model.classes, 'classes')
 
 
 def check_class_order(dataset: Any, classes: tuple[str, ...], field: str = 'roi_head.bbox_head.classes') -> None:

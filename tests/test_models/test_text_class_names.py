@@ -5,7 +5,7 @@ import pytest
 
 from rsc_mm.datasets.open_vocabulary import OV_LVIS_COUNTS
 from rsc_mm.datasets.shapes_world import THING_CATEGORIES
-from rsc_mm.models.text import clean_name, read_aliases, read_class_names, vocabularies
+from rsc_mm.models.text import clean_name, match_names, read_aliases, read_class_names, vocabularies
 
 
 def test_vocabularies_have_their_known_sizes() -> None:
@@ -107,3 +107,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     (tmp_path / 'names.txt').write_text('cat\ndog\n', encoding='utf-8-sig')
     (tmp_path / 'names.json').write_text('["cat", "dog"]', encoding='utf-8-sig')
     assert read_class_names(tmp_path / 'names.txt') == read_class_names(tmp_path / 'names.json') == ['cat', 'dog']
+
+
+def test_names_are_matched_as_prompts_read_them():
+    known = ['traffic light', 'Couch/Sofa', 'dog', 'Dog']
+    assert match_names(['Traffic_light', 'couch or sofa', 'hot_dog', 'dog'], known) == [0, 1, -1, 2]
+    assert match_names(['cat'], []) == [-1] and match_names([], known) == []

@@ -26,3 +26,22 @@ def fuse_scores(detector: torch.Tensor, clip: torch.Tensor, is_base: torch.Tenso
     """
     share = torch.where(is_base, detector.new_tensor(alpha), detector.new_tensor(beta))  # (T+1,)
     return detector ** (1 - share) * clip ** share
+
+
+def spread_scores(scores: torch.Tensor, labels: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    r"""What a detector says of other classes than its own: its p for `fuse_scores`.
+
+    .. math:: p_{kc} = s_k \text{ if } c \text{ is unknown to the detector, or is the label of box } k, \text{ else } 0
+
+    Of a class that it was not trained on a detector knows only that there is an object.
+
+    Args:
+        scores: s, one for each of K boxes (K,).
+        labels: of the boxes among the detector's own classes (K,) int64.
+        known: for each of the T wanted classes its label among the detector's own (T,) int64, -1 if it has none.
+
+    Returns:
+        (K, T), of the type of the scores.
+    """
+    possible = (known < 0) | (labels[:, None] == known)  # (K, T)
+    return torch.where(possible, scores[:, None], torch.zeros_like(scores[:, None]))

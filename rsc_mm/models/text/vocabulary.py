@@ -5,6 +5,7 @@ from pathlib import Path
 from rsc_mm.datasets.open_vocabulary import read_categories
 
 from .class_names import read_class_names
+from .prompts import clean_name
 
 BACKGROUND = 'background'
 
@@ -30,6 +31,22 @@ def read_base_classes(base: str | Path | Sequence[str]) -> list[str]:
         if categories and all('frequency' in category for category in categories):
             return [category['name'] for category in categories if category['frequency'] in 'cf']
     return read_class_names(base)
+
+
+def match_names(names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Which of the known names each name is: equal but for case, underscores and slashes, see `clean_name`.
+
+    Other spellings of a thing ('car' and LVIS's 'car_(automobile)') do not match: rename one of them.
+
+    Args:
+        names: T names.
+        known: other names; of several equal ones the first counts.
+
+    Returns:
+        T places among the known names, -1 where there is none.
+    """
+    places = {clean_name(name): i for i, name in reversed(list(enumerate(known)))}
+    return [places.get(clean_name(name), -1) for name in names]
 
 
 def class_order_difference(found: Sequence[str], expected: Sequence[str]) -> str:
