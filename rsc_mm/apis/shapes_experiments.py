@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from rsc_mm.utils.tables import markdown_table
 
 
@@ -76,7 +78,8 @@ def distil_all(runs: list[tuple[Run, int]], work_dir: Path, split: str, jobs: in
     refiners = list(dict.fromkeys((run.refiner, seed) for run, seed in runs if run.refiner))
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda pair: train(*pair, work_dir, threads), refiners))
-        return list(pool.map(lambda pair: distil(*pair, work_dir, split, threads, pairs), runs))
+        done = pool.map(lambda pair: distil(*pair, work_dir, split, threads, pairs), runs)
+        return list(tqdm(done, total=len(runs), desc='trainings', disable=None))
 
 
 def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | None = None,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 _WINDOW = 1 << 22  # characters
 _SPACE = re.compile(r'[ \t\n\r]*')
 _DECODER = json.JSONDecoder()
@@ -16,7 +18,8 @@ def read_members(path: str | Path, readers: dict[str, Reader] | None = None) -> 
     """The members of the object that a json file holds; lists that have a reader pass through it entry by entry.
 
     Python's own decoder reads one entry at a time from a window of the file: as fast as a streaming library, in one
-    pass for all lists, and with the numbers, the NaN and the error positions of ``json.loads``.
+    pass for all lists, and with the numbers, the NaN and the error positions of ``json.loads``. A file that takes more
+    than 5 seconds shows a progress bar on a terminal.
 
     Args:
         path: json file.
@@ -33,8 +36,10 @@ def read_members(path: str | Path, readers: dict[str, Reader] | None = None) -> 
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: found no such file, expected a COCO-style json; check ann_file and data_root')
-    with open(path, encoding='utf-8') as file:
-        return _Stream(file, path).members(readers)
+    size = Path(path).stat().st_size  # bytes; read are characters, which annotation files have nearly as many of
+    with open(path, encoding='utf-8') as file, tqdm.wrapattr(file, 'read', total=size, desc=Path(path).name, delay=5,
+                                                             leave=False, disable=None) as shown:
+        return _Stream(shown, path).members(readers)
 
 
 def _read_over(entries: Iterator[Any]) -> None:

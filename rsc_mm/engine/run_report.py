@@ -107,7 +107,7 @@ def describe_data(config: Config) -> str:
 def _figures(log: TrainingLog) -> list[list[str]]:
     rows = []
     if log.steps:
-        rows += [['steps', str(log.steps[-1]['step'])], ['last loss', f'{log.steps[-1]["loss"]:.4g}']]
+        rows += [['last logged step', str(log.steps[-1]['step'])], ['last loss', f'{log.steps[-1]["loss"]:.4g}']]
     if times := log.curve('time')[1]:
         rows.append(['seconds a step, median', f'{statistics.median(times):.3g}'])
     if shares := log.curve('padding')[1]:

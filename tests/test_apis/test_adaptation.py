@@ -175,8 +175,8 @@ def test_agreement_by_hand(tmp_path):
     data = RegionDataset(dict(type='GridRegions', max_split=1), img_prefix=str(tmp_path))
     texts = Texts(['red', 'green', 'blue'], torch.eye(3), torch.arange(3))
     measurement = Measurement(Shifted(False), fields, data, data, texts)
-    assert measurement.measure(Shifted(False), 0.) == Measured(0., 100., 100.)
-    assert measurement.measure(Shifted(True), 1.) == Measured(1., 50., 100.)
+    assert measurement.measure(Shifted(False), 0.) == Measured(0., 100., 100., 50.)
+    assert measurement.measure(Shifted(True), 1.) == Measured(1., 50., 100., 50.)
 
 
 @pytest.mark.slow

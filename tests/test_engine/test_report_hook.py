@@ -72,7 +72,8 @@ def test_report_of_a_training_killed_and_resumed(tmp_path):
     assert not (tmp_path / 'report.md').exists()
     logged(tmp_path, resume=True, load_from=str(tmp_path / 'iter_6.pth')).train()
     text = (tmp_path / 'report.md').read_text()
-    assert '| steps | 12 |' in text and '| last checkpoint | iter_12.pth |' in text and '(curves.png)' in text
+    assert '| last logged step | 12 |' in text
+    assert '| last checkpoint | iter_12.pth |' in text and '(curves.png)' in text
     assert read_training_log(tmp_path).curve('loss')[0] == list(range(1, 13))
     with Image.open(tmp_path / 'curves.png') as picture:
         assert min(picture.size) >= 200

@@ -14,7 +14,7 @@ from rsc_mm.models.distillers import ensemble
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import pool_regions
 
-ALPHAS = (0.3, 0.5, 0.7, 0.85, 1.0)
+ALPHAS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0)
 KEPT_AT_LEAST = 90.
 """Percent of retrieval that the chosen share of the student must keep."""
 NEAREST = 5
@@ -51,11 +51,13 @@ class Measured:
         alpha: the student's share in its weights; 0 is the original.
         agreement: regions whose dense embedding has the name of their crop in the original tower.
         kept: images among the nearest to a text that the original tower finds as well.
+        chance: what ``kept`` would be for images in a random order.
     """
 
     alpha: float
     agreement: float
     kept: float
+    chance: float = 0.
 
 
 class Measurement:
@@ -94,7 +96,8 @@ class Measurement:
         dense = torch.cat([self._dense(tower, batch) for batch in self._batches(self.regions)])
         agree = (self.texts.name(dense) == self.crop_names).double().mean().item()
         common = (self._nearest(tower)[:, :, None] == self.nearest[:, None]).any(2)  # (Q, n)
-        return Measured(alpha, 100 * agree, 100 * common.double().mean().item())
+        chance = 100 * self.nearest.shape[1] / len(self.images)
+        return Measured(alpha, 100 * agree, 100 * common.double().mean().item(), chance)
 
     def _batches(self, dataset: RegionDataset) -> Any:
         for batch in batches(dataset, range(len(dataset)), 1):  # one at a time: padding would change the map

@@ -152,7 +152,7 @@ def write_config(config: Config, out: Path, folder: Path, images: Images, tower:
         dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=plan.warm_up),
         dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=plan.warm_up, end=plan.steps,
              T_max=plan.steps - plan.warm_up)] if plan.warm_up else []
-    config.default_hooks.logger.interval = max(1, min(10, plan.steps // 20))
+    config.default_hooks.logger.update(interval=max(1, min(10, plan.steps // 20)), ignore_last=False)
     config.default_hooks.checkpoint.update(interval=max(1, plan.steps // 5), max_keep_ckpts=2)
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator', 'test_cfg', 'test_dataloader', 'test_evaluator'):
         config[key] = None

@@ -35,7 +35,7 @@ def report_text(out: Path, title: str, found: Sequence[Measured], chosen: Measur
              f'{one.agreement:.1f}', f'{one.kept:.1f}'] for one in found]
     enough = chosen.kept >= KEPT_AT_LEAST
     rule = (f'the best agreement among those that keep {KEPT_AT_LEAST:g} % of retrieval' if enough else
-            f'none keeps {KEPT_AT_LEAST:g} % of retrieval, so the one that keeps most')
+            f'what is kept of retrieval, since none keeps {KEPT_AT_LEAST:g} %')
     change = chosen.agreement - found[0].agreement
     before = f'{found[0].agreement:.1f} %'
     lines = [f'# {title}', '', f'The dense map named {before} of the held-out regions as the original '
@@ -45,11 +45,14 @@ def report_text(out: Path, title: str, found: Sequence[Measured], chosen: Measur
              markdown_table(["student's share alpha", 'agreement with crops, %', 'retrieval kept, %'], rows), '',
              'Measured on images that were held out of the training. Agreement: regions whose dense embedding gets the '
              "class name that the original tower gives the region's image crop. Retrieval kept: of the images nearest "
-             'to each name, those that the original tower finds too. The file mixes the weights, alpha x student + '
-             f'(1 - alpha) x original; alpha is chosen by {rule}.', '']
+             f'to each name, those that the original tower finds too; by chance {chosen.chance:.0f} %. The '
+             f'file mixes the weights, alpha x student + (1 - alpha) x original; alpha is chosen by {rule}.', '']
     if change <= 0:
         lines += ['**The adaptation did not help here**: keep the original tower, or train on more images, with boxes '
                   '(--boxes), or with another --lr.', '']
+    if not enough:
+        lines += ['**Whole images are described otherwise than before**: if that matters, train with a lower --lr or '
+                  'fewer --epochs. Where the original tower does not know the names, the figure means little.', '']
     shown = list(names[:3])
     return '\n'.join([*lines, '## Use it', '', '```python', 'import rsc_mm', '', f"model = rsc_mm.load('{out}')",
                       f"model.class_map('photo.jpg', {shown}).save('map.png')",

@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import trange
 
 from rsc_mm.models.detectors import FViT
 from rsc_mm.models.text import read_class_names
@@ -99,7 +100,7 @@ def measure(cases: list[Case], rounds: int, meter: Callable[[], float] = clock) 
         rounds: timed passes of every image.
         meter: seconds so far.
     """
-    for turn in range(rounds + 1):
+    for turn in trange(rounds + 1, desc='rounds', disable=None):
         for image, case in itertools.product(range(len(cases[0].images)), cases):
             case.time(image, meter) if turn else case.count(image)
     rows = [row for case in cases for row in case.rows()]

@@ -15,6 +15,7 @@ from mmengine.logging import MessageHub
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import trange
 
 import rsc_mm  # noqa: F401  registers every component
 from rsc_mm.datasets import RegionSample
@@ -196,7 +197,7 @@ def measure(choices: list[Choice], rounds: int, others: tuple = ()) -> list[dict
     settle_memory()
     with tempfile.TemporaryDirectory() as folder:
         cases = [*(Case(choice, folder) for choice in choices), *others]
-        for _ in range(rounds + 1):
+        for _ in trange(rounds + 1, desc='rounds', disable=None):
             for case in cases:
                 case.run()
         rates = {dtype: matrix_rate(getattr(torch, dtype)) for dtype in {case.choice.dtype for case in cases}}

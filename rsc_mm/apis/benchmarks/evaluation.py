@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 from torch.nn import functional as F
+from tqdm import trange
 
 from rsc_mm.evaluation import RegionClassificationMetric
 from rsc_mm.models.region_encoder import RegionEncoder
@@ -155,7 +156,7 @@ def measure(cases: list[Case], rounds: int, meter: Callable[[], float] = clock) 
         rounds: timed passes of each, after one untimed.
         meter: seconds so far.
     """
-    for _ in range(rounds + 1):
+    for _ in trange(rounds + 1, desc='rounds', disable=None):
         for case in cases:
             case.run(meter)
     rows = [row for case in cases for row in case.rows()]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
+from tqdm import trange
 
 from rsc_mm.datasets import RegionDataset, region_collate
 from rsc_mm.datasets.annotations import list_images
@@ -137,7 +138,7 @@ def images_per_s(passes: dict[str, Callable[[int], object]], count: int, repeats
         repeats: timed passes of each.
     """
     times: dict[str, list[float]] = {name: [] for name in passes}
-    for _ in range(repeats + 1):
+    for _ in trange(repeats + 1, desc='rounds', disable=None):
         for name, function in passes.items():
             times[name].append(seconds(function, count))
     return {name: count / statistics.median(values[1:]) for name, values in times.items()}

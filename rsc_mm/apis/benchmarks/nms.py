@@ -4,6 +4,7 @@ from collections.abc import Callable
 import torch
 from mmdet.models.layers import multiclass_nms
 from mmengine.device import get_device
+from tqdm import trange
 
 from rsc_mm.models.detectors.shared_box_nms import shared_box_nms
 from rsc_mm.utils.profiling import clock
@@ -45,7 +46,7 @@ def measure(boxes: int, classes: int, score_thr: float, iou_threshold: float, ma
     given = synthetic_detections(boxes, classes)
     pairs = int((given[1][:, :-1] > score_thr).sum())
     seconds, results = {}, {}
-    for _ in range(rounds):
+    for _ in trange(rounds, desc='rounds', disable=None):
         for name, function in (('mmdet', multiclass_nms), ('shared boxes', shared_box_nms)):
             before = meter()
             results[name] = function(*given, score_thr, dict(type='nms', iou_threshold=iou_threshold), max_num)

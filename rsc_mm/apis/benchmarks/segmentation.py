@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
+from tqdm import trange
 
 from rsc_mm.engine.memory import settle_memory
 from rsc_mm.models.segmentors import CATSeg
@@ -167,7 +168,7 @@ def measure(choices: list[tuple], rounds: int, meter: Callable[[], float] = cloc
         others: further cases in the same turns, whose memory is not measured.
     """
     cases = [*(Case(*choice) for choice in choices), *others]
-    for _ in range(rounds + 1):
+    for _ in trange(rounds + 1, desc='rounds', disable=None):
         for case in cases:
             case.run(meter)
     rows = [row for case in cases for row in case.rows()]
