@@ -2,14 +2,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from .graphs import TowerGraph
+from .graphs import Graph
 from .onnx_file import write_onnx
 from .program import write_program
 
 WRITERS: dict[str, Callable] = {'.onnx': write_onnx, '.pt2': write_program}
 
 
-def export(graph: TowerGraph, out: str | Path, overwrite: bool = False) -> dict[tuple[int, ...], float]:
+def export(graph: Graph, out: str | Path, overwrite: bool = False) -> dict[tuple[int, ...], float]:
     """Write a graph; the ending of ``out`` chooses the format.
 
     ===== ==========================================================================
@@ -48,7 +48,7 @@ def export(graph: TowerGraph, out: str | Path, overwrite: bool = False) -> dict[
     return WRITERS[out.suffix](graph, out) or {}
 
 
-def report(graph: TowerGraph, differences: dict[tuple[int, ...], float]) -> str:
+def report(graph: Graph, differences: dict[tuple[int, ...], float]) -> str:
     """What a file takes and gives, and how it was checked, as text.
 
     Args:

@@ -15,7 +15,41 @@ IMAGES = Port('images', ('batch', 3, 'height', 'width'),
               'black right and below to whole patches inside')
 
 
-class TowerGraph(nn.Module):
+class Graph(nn.Module):
+    """Tensors in, tensors out; base class of what is exported.
+
+    Attributes:
+        inputs, outputs: the file's, in the order of `forward`.
+        least: open axes that must be longer than 1: name and length.
+        size_oblivious: whether it is traced as if no open axis were ever of length 1 (torch's own word).
+        unit: pixels in which examples count their sides.
+        name: what messages call it.
+    """
+
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    least: dict[str, int] = {}
+    size_oblivious = False
+    unit: int
+    name: str
+
+    def example(self, batch: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
+        """Inputs of noise, with which the graph is traced and its file checked.
+
+        Args:
+            batch: number of images.
+            height: in pixels.
+            width: in pixels.
+        """
+        generator = torch.Generator().manual_seed(height * width)
+        return (torch.rand(batch, 3, height, width, generator=generator) * 255, )
+
+    def facts(self) -> dict[str, Any]:
+        """What else a user of the file wants to know."""
+        return {}
+
+
+class TowerGraph(Graph):
     """Pixels to what a tower makes of them; base class.
 
     Normalisation and padding are those of `rsc_mm.load`, so that a file needs the resized image and nothing else.
@@ -25,13 +59,9 @@ class TowerGraph(nn.Module):
 
     Raises:
         ValueError: the tower attends in windows, whose number of tokens cannot be left open.
-
-    Attributes:
-        inputs, outputs: the file's, in the order of `forward`.
     """
 
     inputs: tuple[Port, ...] = (IMAGES, )
-    outputs: tuple[Port, ...] = ()
 
     def __init__(self, model: DenseCLIP) -> None:
         super().__init__()
@@ -39,7 +69,9 @@ class TowerGraph(nn.Module):
         if self.tower.windows > 1:
             raise ValueError(f'export: found a tower with windows={self.tower.windows}, expected windows=1; window '
                              'attention belongs to training, and image sizes cannot be left open with it')
-        self.patch_size: int = self.tower.patch_size
+        self.patch_size = self.unit = self.tower.patch_size
+        self.least = dict.fromkeys(('height', 'width'), self.patch_size + 1)
+        self.name = f'{type(self.tower).__name__} with the readout {self.tower.readout_config!r}'
         self.register_buffer('scale', model.preprocessor.scale)
         self.register_buffer('shift', model.preprocessor.shift)
 
@@ -55,17 +87,6 @@ class TowerGraph(nn.Module):
         height, width = (cells * self.patch_size for cells in grid_shape(images.shape[2:], self.patch_size))
         padded = F.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))  # (B, 3, H', W')
         return padded * self.scale + self.shift
-
-    def example(self, batch: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
-        """Inputs of noise, with which the graph is traced and its file checked.
-
-        Args:
-            batch: number of images.
-            height: in pixels.
-            width: in pixels.
-        """
-        generator = torch.Generator().manual_seed(height * width)
-        return (torch.rand(batch, 3, height, width, generator=generator) * 255, )
 
     def facts(self) -> dict[str, Any]:
         """What else a user of the file wants to know."""
@@ -136,7 +157,7 @@ class RegionGraph(TowerGraph):
         return features @ F.normalize(text_embeddings, dim=1).t(), features
 
     def example(self, batch: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
-        """Inputs of noise, see `TowerGraph.example`: three boxes an image and five texts.
+        """Inputs of noise, see `Graph.example`: three boxes an image and five texts.
 
         Args:
             batch: number of images.

@@ -1,6 +1,5 @@
 """Graphs as ONNX files, checked by onnxruntime."""
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,16 @@ import torch
 from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.files import replacing
 
-from .graphs import TowerGraph
-from .program import describe, open_shapes, trace
+from .graphs import Graph
+from .program import describe, open_shapes, quiet, trace
 
 TOLERANCE = 1e-4
-"""Most that an output of the file may differ from the graph's own."""
+"""Most that an output of the file may differ from the graph's own, see `difference`."""
 MOST_BYTES = 2**31 - 1
 """Of an ONNX file."""
 
 
-def write_onnx(graph: TowerGraph, out: Path) -> dict[tuple[int, ...], float]:
+def write_onnx(graph: Graph, out: Path) -> dict[tuple[int, ...], float]:
     """Write a graph as ONNX, after onnxruntime gave the same on images of three shapes.
 
     Inputs and outputs carry their meaning as ``doc_string``; `describe` stands in the metadata as json under 'rsc_mm'.
@@ -51,7 +50,7 @@ def write_onnx(graph: TowerGraph, out: Path) -> dict[tuple[int, ...], float]:
     return differences
 
 
-def convert(graph: TowerGraph) -> Any:
+def convert(graph: Graph) -> Any:
     """A graph as an ONNX program of torch, described.
 
     Args:
@@ -61,9 +60,7 @@ def convert(graph: TowerGraph) -> Any:
         ValueError: see `trace`.
     """
     program = trace(graph)
-    with warnings.catch_warnings():  # of the exporter about itself, and about axes that inputs share
-        warnings.filterwarnings('ignore', '`isinstance.treespec, LeafSpec.` is deprecated', FutureWarning)
-        warnings.filterwarnings('ignore', '# The axis name: .* shares the same shape constraints', UserWarning)
+    with quiet():
         model = torch.onnx.export(program, dynamic_shapes=open_shapes(graph), verbose=False,
                                   input_names=[port.name for port in graph.inputs],
                                   output_names=[port.name for port in graph.outputs])
@@ -74,7 +71,7 @@ def convert(graph: TowerGraph) -> Any:
     return model
 
 
-def compare(graph: TowerGraph, file: Path) -> dict[tuple[int, ...], float]:
+def compare(graph: Graph, file: Path) -> dict[tuple[int, ...], float]:
     """How much onnxruntime's outputs differ from the graph's on a square, a wide and a high image.
 
     Args:
@@ -84,14 +81,14 @@ def compare(graph: TowerGraph, file: Path) -> dict[tuple[int, ...], float]:
     Returns:
         For each shape of ``images`` the largest difference of any output; infinite where shapes differ.
     """
-    patch = graph.patch_size
-    inputs = [graph.example(1, 6 * patch, 6 * patch), graph.example(1, 3 * patch + 1, 9 * patch),
-              graph.example(2, 8 * patch, 2 * patch + 5)]
+    unit = graph.unit
+    inputs = [graph.example(1, 6 * unit, 6 * unit), graph.example(1, 3 * unit + 1, 9 * unit),
+              graph.example(2, 8 * unit, 2 * unit + 5)]
     return {tuple(values[0].shape): max(map(difference, run(file, graph, values), call(graph, values)))
             for values in inputs}
 
 
-def run(file: Path, graph: TowerGraph, values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+def run(file: Path, graph: Graph, values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
     """The outputs of an ONNX file on the CPU.
 
     Args:
@@ -106,7 +103,7 @@ def run(file: Path, graph: TowerGraph, values: tuple[torch.Tensor, ...]) -> list
 
 
 @torch.no_grad()
-def call(graph: TowerGraph, values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+def call(graph: Graph, values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
     """The outputs of the graph itself.
 
     Args:
@@ -118,12 +115,13 @@ def call(graph: TowerGraph, values: tuple[torch.Tensor, ...]) -> list[torch.Tens
 
 
 def difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The largest difference of two tensors; infinite where their shapes differ.
+    """The largest difference of two tensors, of values above 1 (pixels) in proportion; infinite for other shapes.
 
     Args:
         one: a tensor.
-        other: another.
+        other: what it should be.
     """
     if one.shape != other.shape:
         return float('inf')
-    return (one.double() - other.double()).abs().max().item() if one.numel() else 0.
+    one, other = one.double(), other.double()
+    return ((one - other).abs() / other.abs().clamp(min=1)).max().item() if one.numel() else 0.

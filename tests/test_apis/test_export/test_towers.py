@@ -115,8 +115,8 @@ def test_a_program_of_torch_export_gives_the_same_bits(model, tmp_path):
 
 @pytest.mark.slow
 @torch.no_grad()
-@pytest.mark.parametrize('name', ['OpenAI CLIP', 'SigLIP', 'PE-Core', 'TIPSv2', 'DINOv2 with registers'])
-def test_every_family_can_be_traced_with_open_sizes(name):
+@pytest.mark.parametrize('name', ['SigLIP', 'PE-Core', 'DINOv2 with registers'])
+def test_other_families_can_be_traced_with_open_sizes(name):
     graph = DenseGraph(model_of(tower_of(name)))
     module = trace(graph).module()
     for shape in SHAPES:

@@ -1,0 +1,114 @@
+"""An exported F-ViT detects what `FViT.predict` detects, with the vocabulary as an input."""
+import json
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from torchvision.ops import batched_nms
+
+from rsc_mm.apis.export import DetectorGraph, export, onnx_file
+from rsc_mm.apis.export.detector import best, suppress
+
+pytest.importorskip('mmdet', reason='mmdet is not installed')
+pytest.importorskip('onnxruntime', reason='the extra [export] is not installed')
+
+
+@pytest.fixture(scope='module')
+def detector():
+    from rsc_mm.registry import MODELS
+    from tests.test_models.test_detectors.tiny import tiny_config
+    from tests.towers import randomize
+    config = tiny_config(pad=64)
+    config.rpn_head.num_convs = config.roi_head.bbox_head.num_shared_convs = 1
+    config.test_cfg.rpn.update(nms_pre=50, max_per_img=30)
+    config.test_cfg.rcnn.max_per_img = 20
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model.init_weights()
+    randomize(model.backbone, 0)
+    torch.nn.init.normal_(model.rpn_head.rpn_cls.weight, std=0.5)  # proposals that differ
+    torch.nn.init.normal_(model.rpn_head.rpn_reg.weight, std=0.2)
+    return model.eval()
+
+
+@pytest.fixture(scope='module')
+def exported(detector, tmp_path_factory):
+    graph, out = DetectorGraph(detector), tmp_path_factory.mktemp('onnx') / 'detector.onnx'
+    return graph, out, export(graph, out)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('size', [(128, 128), (100, 181), (230, 70)])
+def test_the_graph_is_the_detectors_own_prediction(detector, size):
+    from tests.test_models.test_detectors.tiny import batch
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        prepared = batch(detector, [size], [[0]], training=False)
+        found = detector.predict(prepared['inputs'], prepared['data_samples'], rescale=False)[0].pred_instances
+    generator = torch.Generator().manual_seed(1)
+    bgr = torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8)
+    graph = DetectorGraph(detector).eval()
+    boxes, scores, labels = graph(bgr.flip(0)[None].float(), *graph.example(1, 1, 1)[1:])
+    count = len(found)
+    assert 0 < count <= 20 and (labels >= 0).sum() == count
+    torch.testing.assert_close(scores[:count], found.scores, rtol=0, atol=1e-5)
+    torch.testing.assert_close(boxes[:count], found.bboxes, rtol=0, atol=1e-3)
+    assert torch.equal(labels[:count], found.labels)
+    assert (scores[count:] == 0).all() and (labels[count:] == -1).all() and (boxes[count:] == 0).all()
+
+
+@pytest.mark.slow
+def test_onnxruntime_detects_the_same_on_three_shapes(exported):
+    graph, out, differences = exported
+    assert len(differences) == 3 and max(differences.values()) < 1e-4
+    for size in ((128, 128), (101, 180), (65, 200)):
+        values = graph.example(1, *size)
+        ours, theirs = onnx_file.call(graph, values), onnx_file.run(out, graph, values)
+        assert max(map(onnx_file.difference, theirs, ours)) < 1e-4 and (ours[1] > 0).any()
+
+
+@pytest.mark.slow
+def test_other_names_are_another_input(exported):
+    import onnx
+    graph, out, _ = exported
+    images = graph.example(1, 96, 150)[0]
+    for count in (2, 9):  # one name, eight names
+        words = torch.nn.functional.normalize(torch.randn(count, 24), dim=1)
+        values = (images, words, torch.arange(count) % 2 == 0)
+        ours, theirs = onnx_file.call(graph, values), onnx_file.run(out, graph, values)
+        assert max(map(onnx_file.difference, theirs, ours)) < 1e-4
+        assert ours[2].max() < count - 1  # never the background
+    meta = json.loads({entry.key: entry.value for entry in onnx.load(out).metadata_props}['rsc_mm'])
+    assert meta['classes'] == ['cat', 'dog', 'red umbrella', 'kite'] and meta['detections'] == 20
+    assert 'the last row, of the background' in meta['inputs']['text_embeddings']
+
+
+def test_suppression_is_torchvisions_with_a_fixed_number_of_rows():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(60, 2, generator=generator) * 40
+    boxes = torch.cat([corners, corners + 5 + torch.rand(60, 2, generator=generator) * 20], dim=1)
+    scores, groups = torch.rand(60, generator=generator), torch.randint(0, 3, (60, ), generator=generator)
+    expected = batched_nms(boxes, scores, groups, 0.4)
+    for count in (5, 100):
+        rows, there = suppress(boxes, scores, groups, 0.4, count)
+        assert len(rows) == count and torch.equal(rows[there], expected[:count])
+
+
+def test_best_has_a_fixed_number_of_rows():
+    scores = torch.tensor([0.2, 0.9, 0.5])
+    assert [part.tolist() for part in best(scores, 2)] == [pytest.approx([0.9, 0.5]), [1, 2]]
+    values, rows = best(scores, 5)
+    assert values.tolist() == pytest.approx([0.9, 0.5, 0.2, -1, -1]) and rows.tolist() == [1, 2, 0, 2, 2]
+
+
+def test_what_cannot_be_exported_is_named(detector):
+    divisor, detector.data_preprocessor.pad_size_divisor = detector.data_preprocessor.pad_size_divisor, 32
+    with pytest.raises(ValueError, match='pad_size_divisor=32, expected a multiple of 64, the coarsest stride'):
+        DetectorGraph(detector)
+    detector.data_preprocessor.pad_size_divisor = divisor
+    nms = detector.test_cfg.rcnn.nms
+    nms.type = 'soft_nms'
+    with pytest.raises(ValueError, match=r"found test_cfg.rcnn.nms.type='soft_nms', expected 'nms'"):
+        DetectorGraph(detector)
+    nms.type = 'nms'
