@@ -138,9 +138,14 @@ class TestHooks:
         assert content.startswith('<p><math') and '<mi>a</mi><mo>&#x0003C;</mo><mi>b</mi>' in content
 
     def test_equations_of_docstrings(self):
-        to_dollars = module('docstring_math').to_dollars
         text = 'One.\n\n    .. math:: a = b,\n              c\n\n    With :math:`d`.'
-        assert to_dollars(text) == 'One.\n\n    $$ a = b, c $$\n\n    With $d$.'
+        assert module('docstrings').to_markdown(text) == 'One.\n\n    $$ a = b, c $$\n\n    With $d$.'
+
+    def test_tables_of_docstrings(self):
+        to_markdown = module('docstrings').to_markdown
+        head, body = '=== ====\na   b\n=== ====\n', '1   x | y\n.pt     z\n=== ===='
+        assert to_markdown(head + body) == '| a | b |\n| --- | --- |\n| 1 | x \\| y |\n| .pt | z |'
+        assert to_markdown('=== ====\n' + body) == '|  |  |\n| --- | --- |\n| 1 | x \\| y |\n| .pt | z |'
 
 
 @pytest.mark.slow

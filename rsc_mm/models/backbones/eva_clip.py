@@ -14,12 +14,12 @@ EVA02_CLIP = dict(mlp_ratio=8 / 3, swiglu_mlp=True, scale_mlp=True, scale_attn_i
 class EVACLIPViT(ViTTower):
     """EVA-02-CLIP's vision tower (Sun et al., EVA-CLIP, 2023) with a dense readout.
 
-    ========================== ===== ===== ===== ===== ======= =========== =======
-    arch                       width depth heads patch native  parameters  tensors
-    ========================== ===== ===== ===== ===== ======= =========== =======
-    eva02_base_patch16_clip_224  768    12    12    16     224  86,263,040     260
-    eva02_large_patch14_clip_336 1024   24    16    14     336 304,432,832     512
-    ========================== ===== ===== ===== ===== ======= =========== =======
+    ============================ ===== ===== ===== ===== ======= =========== =======
+    arch                         width depth heads patch native  parameters  tensors
+    ============================ ===== ===== ===== ===== ======= =========== =======
+    eva02_base_patch16_clip_224    768    12    12    16     224  86,263,040     260
+    eva02_large_patch14_clip_336  1024    24    16    14     336 304,432,832     512
+    ============================ ===== ===== ===== ===== ======= =========== =======
 
     Args:
         arch: timm's name, or a dict of ``timm.models.eva.Eva`` arguments (img_size, patch_size, embed_dim = width C,
