@@ -15,7 +15,7 @@ from tests.test_tools.common import REPOSITORY
 PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / 'docs').rglob('*.md'))
 FAMILIES = sorted(path.parent.name for path in REPOSITORY.glob('configs/*/metafile.yml'))
 CONFIGURATIONS = 'docs/howto/backbone.md'  # built in tests/test_setup.py
-EXPORTED = 'docs/export.md'  # needs the file of the command above it; run in tests/test_apis/test_onnx_export.py
+EXPORTED = 'docs/export.md'  # reads what its command writes: tests/test_apis/test_export covers it at less cost
 
 
 def blocks(page: str, language: str) -> list[str]:
