@@ -3,7 +3,7 @@ _base_ = 'default_runtime.py'
 default_scope = 'mmdet'
 custom_imports = dict(
     imports=[
-        'rsc_mm.models', 'rsc_mm.models.detectors', 'rsc_mm.engine', 'rsc_mm.evaluation',
+        'rsc_mm.models', 'rsc_mm.models.detectors', 'rsc_mm.datasets.detection', 'rsc_mm.engine', 'rsc_mm.evaluation',
         'rsc_mm.evaluation.mmdet_metrics'
     ])
 default_hooks = dict(

@@ -1,5 +1,6 @@
 from .bf16_optim_wrapper import BFloat16OptimWrapper, DecayGroupsConstructor
 from .class_order_hook import ClassOrderHook
+from .ema_hook import EMAHook
 from .epoch_seed_hook import EpochSeedHook
 from .label_order_hook import LabelOrderHook
 from .loss_check_hook import LossCheckHook
@@ -13,6 +14,7 @@ from .training import train
 from .weight_ensemble_hook import WeightEnsembleHook
 from .work_dir import lock_work_dir
 
-__all__ = ['BFloat16OptimWrapper', 'ClassOrderHook', 'DecayGroupsConstructor', 'EpochSeedHook', 'LabelOrderHook',
-           'LossCheckHook', 'ReadoutHook', 'RefinerCheckpointHook', 'ReportHook', 'ResumableEpochLoop',
-           'ResumePositionHook', 'SafeCheckpointHook', 'WeightEnsembleHook', 'lock_work_dir', 'train']
+__all__ = ['BFloat16OptimWrapper', 'ClassOrderHook', 'DecayGroupsConstructor', 'EMAHook', 'EpochSeedHook',
+           'LabelOrderHook', 'LossCheckHook', 'ReadoutHook', 'RefinerCheckpointHook', 'ReportHook',
+           'ResumableEpochLoop', 'ResumePositionHook', 'SafeCheckpointHook', 'WeightEnsembleHook', 'lock_work_dir',
+           'train']

@@ -57,5 +57,5 @@ model = dict(
 # The average is the model: it is tested and saved. No layer has buffers that training changes.
 custom_hooks = [
     dict(type='rsc_mm.ClassOrderHook'),
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=4e-5, priority='ABOVE_NORMAL'),
+    dict(type='rsc_mm.EMAHook', ema_type='ExponentialMovingAverage', momentum=4e-5, priority='ABOVE_NORMAL'),
 ]

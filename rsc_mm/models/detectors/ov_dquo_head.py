@@ -58,6 +58,12 @@ class OVDQUOHead(VocabularyHead, DINOHead):
         novel_prior: factor of novel classes when a query's text is chosen at test: 3 on OV-COCO, 8 on OV-LVIS.
         loss_denoising: of the denoising queries.
         **kwargs: see mmdet's `DINOHead`.
+
+    Attributes:
+        num_training_classes: S, the classes of a training step.
+
+    Raises:
+        ValueError: there are fewer base classes than a step is to see, or none.
     """
 
     last_word = 'object'
@@ -78,19 +84,16 @@ class OVDQUOHead(VocabularyHead, DINOHead):
         if self.train_cfg:
             self.encoder_assigner = HungarianAssigner(self.train_cfg['assigner']['match_costs'])
         self.start_vocabulary(classes, base_classes, class_embeddings)
-        if not 0 < self.num_training_classes <= len(self.base_labels):
+        number = sum(name in self.base_classes for name in self.classes)
+        self.num_training_classes = number if num_sampled_classes is None else num_sampled_classes
+        if not 0 < self.num_training_classes <= number:
             raise ValueError(f"OVDQUOHead field 'num_sampled_classes': found {num_sampled_classes}, expected 1 to "
-                             f"{len(self.base_labels)}, the number of base classes among 'classes', or None for all")
+                             f"{number}, the number of base classes among 'classes', or None for all")
 
     @property
     def base_labels(self) -> torch.Tensor:
         """Labels of the base classes (N,), ascending."""
         return self.is_base[:-1].nonzero()[:, 0]
-
-    @property
-    def num_training_classes(self) -> int:
-        """S, the classes of a training step."""
-        return self.num_sampled_classes if self.num_sampled_classes is not None else len(self.base_labels)
 
     def _init_layers(self) -> None:
         """One objectness for all layers of the decoder and one for the encoder; boxes have a branch for each."""

@@ -1,0 +1,14 @@
+# OV-DQUO on a frozen EVA-02-CLIP ViT-L/14 of 336 px: levels at a half, once and twice the patch of 14 px.
+_base_ = 'ov_dquo_vitb16.py'
+clip_checkpoint = 'data/checkpoints/EVA02_CLIP_L_336_psz14_s6B.pt'
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=896),
+    backbone=dict(
+        arch='eva02_large_patch14_clip_336',
+        out_indices=(10, 14, 23),
+        frozen_stages=24,
+        init_cfg=dict(type='Pretrained', checkpoint=clip_checkpoint)),
+    neck=dict(in_channels=1024),
+    bbox_head=dict(
+        text_channels=768,
+        class_embeddings=dict(text_encoder=dict(arch='EVA02-L-14-336', checkpoint=clip_checkpoint))))

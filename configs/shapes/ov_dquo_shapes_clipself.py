@@ -1,0 +1,10 @@
+# OV-DQUO in small: base/novel detection on Shapes, on the CLIPSelf tower; only the backbone's checkpoint differs.
+# Commands: python tools/train.py configs/shapes/clipself_proposals.py
+#           python tools/train.py configs/shapes/ov_dquo_shapes_clipself.py
+#           python tools/test.py configs/shapes/ov_dquo_shapes_clipself.py CHECKPOINT
+# Measured here: not measured; that the loss falls is in README.md.
+_base_ = [
+    '../_base_/models/ov_dquo_shapes.py', '../_base_/datasets/shapes_unknown.py',
+    '../_base_/schedules/ov_dquo_shapes.py', '../_base_/detection_runtime.py'
+]
+model = dict(backbone=dict(init_cfg=dict(checkpoint='work_dirs/clipself_proposals/iter_750.pth')))
