@@ -19,6 +19,16 @@ LINK = re.compile(r'\]\((?!\w+:)([^)#\s]+)')  # of a file
 EQUATION = re.compile(r'<(span|div) class="arithmatex">(.+?)</\1>', re.S)
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Families and projects that mkdocs.yml does not list stand at the end of their section."""
+    listed = re.findall(r"'([^']+\.md)'", str(config.nav))
+    for title, pattern in (('Tasks', 'configs/*/README.md'), ('Projects', 'projects/*/README.md')):
+        section = next(item[title] for item in config.nav if title in item)
+        names = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob(pattern))]
+        section += [name for name in names if name not in listed]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Pages of the repository outside docs/."""
     for path in sorted(path for pattern in PAGES for path in ROOT.glob(pattern)):

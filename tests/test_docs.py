@@ -4,7 +4,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from mmengine.config import DictAction
@@ -132,6 +132,12 @@ class TestHooks:
         ('../../docs/towers.md', True, '../../towers.md'), ('../shapes/README.md', True, '../shapes/README.md')])
     def test_links_of_the_repository_become_those_of_the_site(self, hooks, link, beside_code, expected):
         assert hooks.site_link(link, beside_code) == expected
+
+    def test_pages_that_nobody_lists_are_in_their_section(self, hooks):
+        nav = [{'Tasks': [{'Detection': 'configs/fvit/README.md'}]}, {'Projects': []}]
+        tasks, projects = (next(iter(item.values())) for item in hooks.on_config(SimpleNamespace(nav=nav)).nav)
+        assert 'configs/fvit/README.md' not in tasks and 'configs/catseg/README.md' in tasks
+        assert 'projects/shapes_clip/README.md' in projects
 
     def test_equations_become_mathml(self, hooks):
         content = hooks.on_page_content(r'<p><span class="arithmatex">\(a &lt; b\)</span></p>', None, None, None)
