@@ -2,7 +2,7 @@
 # Paper: none on Shapes; the fusion is F-VLM's (Kuo et al., ICLR 2023, eq. 3).
 # Commands: python tools/train.py configs/shapes/clipself_proposals.py
 #           python tools/train.py configs/rescoring/class_agnostic_shapes.py
-#           python tools/test.py configs/rescoring/rescoring_shapes_clipself.py work_dirs/class_agnostic_shapes/epoch_2.pth
+#           python tools/test.py configs/rescoring/rescoring_shapes_clipself.py CHECKPOINT
 # Measured here: see README.md
 _base_ = [
     '../_base_/models/class_agnostic_shapes.py', '../_base_/models/rescoring_shapes.py',
