@@ -19,19 +19,40 @@ from rsc_mm.utils.tables import markdown_table
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a configuration, overrides of it, and the Refiner that stage 2 of R-SC reads."""
+    """One training: a configuration, overrides of it, the Refiner that stage 2 of R-SC reads, and overrides with which
+    the trained tower is evaluated."""
 
     config: str
     options: tuple[str, ...] = ()
     refiner: 'Run | None' = None
+    evaluation: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The work directory's name: the configuration's, and what the overrides change."""
-        pairs = [option.partition('=')[::2] for option in self.options]
+        pairs = [option.partition('=')[::2] for option in self.options if '._delete_=' not in option]
         changes = [f'{key.rpartition(".")[2]}={Path(value).name}' for key, value in pairs]
         own = '_'.join([Path(self.config).stem, *changes])
         return own if self.refiner in (None, REFINER) else f'{own}__{self.refiner.name}'
+
+
+def set_readout(**readout: str | int | bool) -> tuple[str, ...]:
+    """Overrides that give a configuration's tower a readout in the place of its own.
+
+    Args:
+        readout: its ``type`` and fields.
+    """
+    return ('model.backbone.readout._delete_=True',
+            *(f'model.backbone.readout.{field}={value}' for field, value in readout.items()))
+
+
+def read_as_trained(**readout: str | int | bool) -> tuple[str, ...]:
+    """Overrides of the evaluation for a tower of DeCLIP or DenseRC: its readout, regions pooled as in its training.
+
+    Args:
+        readout: its ``type`` and fields.
+    """
+    return ('model.unit_tokens=False', *set_readout(**readout))
 
 
 REFINER = Run('configs/shapes/refiner.py')
@@ -45,6 +66,9 @@ METHODS = {
     'SC-Region-Text': Run('configs/shapes/sc_region_text.py'),
     'R-SC-Region-Text': Run('configs/shapes/r_sc_region_text.py', refiner=REFINER),
     'R-SC-V': Run('configs/shapes/r_sc_v.py', refiner=REFINER),
+    'DeCLIP (qq)': Run('configs/shapes/declip_qq.py', evaluation=read_as_trained(type='qq')),
+    'DeCLIP (csa)': Run('configs/shapes/declip_csa.py', evaluation=read_as_trained(type='csa')),
+    'DenseRC': Run('configs/shapes/denserc.py', evaluation=read_as_trained(type='hsg')),
     'Refiner': REFINER,
 }
 COLUMNS = {'boxes_top1': 'boxes', 'thing_masks_top1': 'thing masks', 'stuff_masks_top1': 'stuff masks',
@@ -86,7 +110,8 @@ def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | 
            pairs: int = 100) -> dict[str, float]:
     """Train and evaluate one run with one seed; what is finished is not done again."""
     checkpoint = train(training, seed, work_dir, threads)
-    evaluation = training if is_refiner(training) else Run(EVALUATION, ('model.data_preprocessor.crop_size=None', ))
+    evaluation = training if is_refiner(training) else Run(
+        EVALUATION, ('model.data_preprocessor.crop_size=None', *training.evaluation))
     return evaluate(evaluation, checkpoint, folder(training, seed, work_dir) / split, split, threads, pairs)
 
 

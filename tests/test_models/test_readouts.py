@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from rsc_mm.models import EVACLIPViT
-from rsc_mm.models.backbones.blocks import projections, values
+from rsc_mm.models.backbones.blocks import projections, queries, values
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
 from tests.towers import GOLDEN_ARCH, golden, tiny_eva, tiny_vit
 
@@ -13,7 +13,7 @@ TOWERS = [tiny_eva, tiny_vit]
 EACH_TOWER = pytest.mark.parametrize('build', TOWERS)
 NAMES = ['qq', 'kk', 'vv', 'csa', 'all']
 READOUTS = [*NAMES, dict(type='qq', scaled=True), dict(type='csa', scaled=True), dict(type='all', scaled=True), 'hsg',
-            dict(type='hsg', project='once'), dict(type='hsg', num_layers=1), 'hsg_ffn']
+            dict(type='hsg', project='once'), dict(type='hsg', num_layers=1), 'hsg_ffn', 'values', 'values_qq']
 EACH_READOUT = pytest.mark.parametrize('readout', READOUTS, ids=str)
 
 
@@ -66,7 +66,7 @@ def slow_attention(readout: dict, parts: dict[str, torch.Tensor]) -> torch.Tenso
 
 @torch.no_grad()
 @EACH_TOWER
-@pytest.mark.parametrize('readout', [r for r in READOUTS if 'hsg' not in str(r)], ids=str)
+@pytest.mark.parametrize('readout', [r for r in READOUTS if 'hsg' not in str(r) and 'values' not in r], ids=str)
 def test_self_attention_on_a_rectangle_against_a_slow_version(build, readout):
     tower, x = build(readout=readout).double(), image().double()
     config = readout if isinstance(readout, dict) else dict(type=readout)
@@ -122,6 +122,35 @@ def test_hsg_on_a_rectangle_against_a_slow_version(build, fields):
 
 @torch.no_grad()
 @EACH_TOWER
+@pytest.mark.parametrize('name', ['values', 'values_qq'])
+@pytest.mark.parametrize('count', [1, 3])
+def test_values_of_the_last_layers_against_a_slow_version(build, name, count):
+    tower, x = build(readout=dict(type=name, num_layers=count)).double(), image().double()
+    summed = 0
+    for block, tokens in zip(tower.vit.blocks[-count:], inputs_of(tower, x, count)):
+        normed = block.norm1(tokens)
+        query, value = queries(block.attn, normed), values(block.attn, normed)
+        attended = value.clone()
+        for head in [slice(16 * h, 16 * h + 16) for h in range(3 if name == 'values_qq' else 0)]:
+            for i in range(len(value)):
+                weights = torch.stack([query[i, head] @ other for other in query[:, head]]).softmax(0)
+                attended[i, head] = sum(w * v for w, v in zip(weights, value[:, head]))
+        summed = summed + block.attn.proj(block.attn.norm(attended))[1:]
+    content, context = tower.encode_content_and_context(x)
+    assert torch.allclose(content[0].flatten(1).T, tower.vit.head(tower.vit.norm(summed)), atol=1e-8)
+    assert context is content
+
+
+@torch.no_grad()
+def test_values_are_hsg_with_equal_gates():
+    """Gates of one half shrink the values of every head alike, which the norm inside EVA's attention undoes."""
+    gated, plain = (tiny_eva(readout=name) for name in ('hsg', 'values'))
+    gated.readout.gate.weight.zero_()
+    assert torch.allclose(gated.encode_dense(image()), plain.encode_dense(image()), atol=1e-3)
+
+
+@torch.no_grad()
+@EACH_TOWER
 def test_hsg_with_the_feed_forward_part(build):
     plain, tower = build(readout='hsg'), build(readout='hsg_ffn')
     seen = []
@@ -136,6 +165,7 @@ def test_hsg_with_the_feed_forward_part(build):
 def test_values_of_a_fused_projection():
     attn, x = tiny_vit().vit.blocks[0].attn, torch.randn(2, 5, 48)
     assert torch.allclose(values(attn, x), attn.qkv(x)[..., 96:], atol=1e-6)
+    assert torch.allclose(queries(attn, x), attn.qkv(x)[..., :48], atol=1e-6)
 
 
 @pytest.mark.parametrize('arch, parameters', [('eva02_base_patch16_clip_224', 9_216),
@@ -175,7 +205,8 @@ def test_content_alone_reaches_every_trainable_parameter(build, readout):
 @pytest.mark.parametrize('readout, frozen', [
     ('qq', {'k_proj', 'norm2', 'mlp'}), ('kk', {'q_proj', 'norm2', 'mlp'}), ('csa', {'norm2', 'mlp'}),
     ('vv', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('all', {'norm2', 'mlp'}),
-    ('hsg', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('hsg_ffn', {'q_proj', 'k_proj'})])
+    ('hsg', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('hsg_ffn', {'q_proj', 'k_proj'}),
+    ('values', {'q_proj', 'k_proj', 'norm2', 'mlp'}), ('values_qq', {'k_proj', 'norm2', 'mlp'})])
 def test_what_is_frozen_of_the_last_block(readout, frozen):
     block = tiny_eva(readout=readout).vit.blocks[-1]
     names = {name.removeprefix('attn.').split('.')[0] for name, p in block.named_parameters() if not p.requires_grad}
@@ -210,7 +241,8 @@ def test_activation_checkpointing_changes_no_gradient(readout):
 @pytest.mark.parametrize('readout, expected', [
     (dict(type='hsg', num_layers=5), 'reads the last 5 blocks, expected at most 4'),
     (dict(type='hsg', num_layers=0), 'found num_layers=0'),
-    (dict(type='hsg', project='twice'), r"project='twice', expected .* \('per_layer', 'once'\)"),
+    (dict(type='hsg', project='twice'), r"project='twice', expected one of \('per_layer', 'once'\)"),
+    (dict(type='values', num_layers=0), "'readout': found num_layers=0, expected at least 1"),
     (dict(type='hsg', scaled=True), r"found \['scaled'\] .* \['num_layers', 'project'\]"),
 ])
 def test_bad_fields(readout, expected):

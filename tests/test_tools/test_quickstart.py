@@ -1,10 +1,17 @@
+import argparse
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import DictAction
 from PIL import Image
 
-from rsc_mm.apis import shapes_experiments
+from rsc_mm.apis import load_config, load_runner_config, shapes_experiments
 from rsc_mm.apis.shapes_report import draw_pictures, write_report
+from rsc_mm.engine import train
+from rsc_mm.registry import MODELS
+from rsc_mm.utils.checkpoint import CheckpointError, load_clip_checkpoint, read_checkpoint
 from tests.test_tools.common import REPOSITORY, load_tool
 
 pytestmark = pytest.mark.slow  # trains, or starts whole programs
@@ -51,6 +58,53 @@ def test_evaluation_is_kept(tmp_path, monkeypatch):
     assert first['coupling_ratio_of_means'] > 1
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     assert shapes_experiments.evaluate(evaluation, CLIP, tmp_path) == first
+
+
+DENSE = {name: run for name, run in {**shapes_experiments.METHODS, **load_tool('benchmarks/shapes_ablations').ABLATIONS
+                                     }.items() if run.evaluation}
+
+
+@pytest.mark.parametrize('name', DENSE)
+def test_a_tower_is_evaluated_with_the_readout_that_it_was_trained_with(name, tmp_path):
+    """Two steps, from the commands' own overrides; the checkpoint refuses any other readout."""
+    method, read = DENSE[name], shapes_experiments.EVALUATION
+    path = trained(method, tmp_path)
+    encoder = built(read, method.evaluation, path)
+    assert encoder.backbone.readout_config == read_checkpoint(path)['meta']['readout']
+    assert not encoder.unit_tokens
+    with pytest.raises(CheckpointError, match="set the backbone's field readout="):
+        built(read, (), path)
+
+
+def test_dense_methods_of_table_and_ablation():
+    assert len(DENSE) == 7 and {'DeCLIP (qq)', 'DeCLIP (csa)', 'DenseRC', 'DenseRC: HSG'} < DENSE.keys()
+    assert DENSE['DenseRC: value of the last layer'].name.endswith('_type=values_num_layers=1')
+
+
+def overrides(options: tuple[str, ...]) -> dict:
+    """Options as the tools' command line takes them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
+
+
+def trained(method: shapes_experiments.Run, work_dir: Path) -> str:
+    """The checkpoint of a method's configuration after two steps of 12 scenes."""
+    short = {'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 12, 'visualizer': None, 'val_cfg': None,
+             'train_dataloader.dataset.regions.max_regions': 1, 'val_dataloader': None, 'val_evaluator': None,
+             'train_dataloader.dataset.ann_file': 'annotations/proposals_train.json'}
+    config = load_runner_config(method.config, {**overrides(method.options), **short}, str(work_dir))
+    config.experiment_name = f'{work_dir.parent.name}_{work_dir.name}'
+    runner = train(config)
+    assert runner.iter == 2
+    return (work_dir / 'last_checkpoint').read_text()
+
+
+def built(config: str, options: tuple[str, ...], checkpoint: str) -> torch.nn.Module:
+    """The evaluation's model with a checkpoint's weights."""
+    model = MODELS.build(load_config(config, overrides(options)).model)
+    load_clip_checkpoint(model.backbone, checkpoint)
+    return model
 
 
 def test_a_refiner_is_trained_once_and_handed_to_stage_two(tmp_path, monkeypatch):

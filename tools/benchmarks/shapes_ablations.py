@@ -1,4 +1,4 @@
-"""The ablations of R-SC on Shapes, in one table: the paper's tables 6, 7, 8, 12, 13 and 14.
+"""The ablations on Shapes, in one table: R-SC's tables 6, 7, 8, 12, 13 and 14, and the readouts of DenseRC.
 
   python tools/benchmarks/shapes_ablations.py --jobs 2
 
@@ -11,7 +11,17 @@ import argparse
 import json
 from pathlib import Path
 
-from rsc_mm.apis.shapes_experiments import CLIP, EVALUATION, Run, distil_all, evaluate, format_table, prepare
+from rsc_mm.apis.shapes_experiments import (
+    CLIP,
+    EVALUATION,
+    Run,
+    distil_all,
+    evaluate,
+    format_table,
+    prepare,
+    read_as_trained,
+    set_readout,
+)
 
 SCENES = Path('data/shapes/annotations/proposals_train_half.json')
 SHORT = ('train_cfg.max_epochs=1', f'train_dataloader.dataset.ann_file=annotations/{SCENES.name}')
@@ -49,6 +59,11 @@ def constrained(constraint: str) -> Run:
     return Run('configs/shapes/constrained_clipself.py', (*SHORT, f'model.constraint.type={constraint}'))
 
 
+def dense_rc(**readout: str | int) -> Run:
+    """DenseRC with another readout, which its tower keeps in the evaluation."""
+    return Run('configs/shapes/denserc.py', (*SHORT, *set_readout(**readout)), evaluation=read_as_trained(**readout))
+
+
 ABLATIONS = {
     'CLIPSelf': Run('configs/shapes/clipself_proposals.py', SHORT),
     'SC-CLIPSelf': Run(SC, SHORT),
@@ -80,6 +95,10 @@ ABLATIONS = {
     '+ L_Attn': constrained('AttentionCorrelation'),
     '+ L_CL': constrained('DenseContrast'),
     '+ L_MIM': constrained('MaskedModelling'),
+    'DenseRC: value of the last layer': dense_rc(type='values', num_layers=1),
+    'DenseRC: values of three layers': dense_rc(type='values'),
+    'DenseRC: values of three layers, q-q attention': dense_rc(type='values_qq'),
+    'DenseRC: HSG': dense_rc(type='hsg'),
 }
 
 

@@ -86,10 +86,19 @@ def values(attn: nn.Module, x: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, N, C).
     """
+    return _projected(attn, x, 2)
+
+
+def queries(attn: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The queries of an attention, fused or not, before any norm of their own; arguments as `values`."""
+    return _projected(attn, x, 0)
+
+
+def _projected(attn: nn.Module, x: torch.Tensor, index: int) -> torch.Tensor:
     if not isinstance(attn.qkv, nn.Linear):
-        return projections(attn)[2](x)
-    bias = None if attn.qkv.bias is None else attn.qkv.bias.chunk(3)[2]
-    return F.linear(x, attn.qkv.weight.chunk(3)[2], bias)
+        return projections(attn)[index](x)
+    bias = None if attn.qkv.bias is None else attn.qkv.bias.chunk(3)[index]
+    return F.linear(x, attn.qkv.weight.chunk(3)[index], bias)
 
 
 def split_heads(x: torch.Tensor, num_heads: int) -> torch.Tensor:

@@ -6,19 +6,19 @@ from rsc_mm.models.backbones.blocks import (
     feed_forward,
     feed_forward_parts,
     merge_heads,
-    projections,
     split_heads,
     values,
 )
 from rsc_mm.registry import READOUTS
 
-from .base import DenseTokens, Readout
+from .base import DenseTokens
+from .multi_layer import ValuesReadout
 
 PROJECTS = ('per_layer', 'once')
 
 
 @READOUTS.register_module('hsg')
-class HSGReadout(Readout):
+class HSGReadout(ValuesReadout):
     r"""Head Selection Gating: gated values of the last layers (DenseRC, CVPR 2026).
 
     Of each of the last layers :math:`l`, with :math:`v^{(l)} = W_v\,\mathrm{LN}_1 x^{(l)}` split in H heads,
@@ -41,28 +41,14 @@ class HSGReadout(Readout):
     """
 
     fields = ('num_layers', 'project')
-    reads_prefix = False
-    in_pooling = False
 
     def __init__(self, vit: nn.Module, num_layers: int = 3, project: str = 'per_layer') -> None:
-        super().__init__(vit)
-        if num_layers < 1 or project not in PROJECTS:
-            raise ValueError(f'hsg readout: found num_layers={num_layers}, project={project!r}, expected num_layers >= '
-                             f'1 and a project of {PROJECTS}')
-        self.num_layers = self.num_blocks = num_layers
+        super().__init__(vit, num_layers)
+        if project not in PROJECTS:
+            raise ValueError(f"backbone field 'readout': found project={project!r}, expected one of {PROJECTS}")
         self.project = project
-        self.num_heads: int = vit.blocks[-1].attn.num_heads
         self.gate = nn.Linear(vit.embed_dim, self.num_heads, bias=False)
         nn.init.zeros_(self.gate.weight)
-
-    def unused(self, blocks: nn.ModuleList) -> list[nn.Module | nn.Parameter]:
-        """Query, key and MLP of the last block; the others run to give its input.
-
-        Args:
-            blocks: the last ``num_layers`` blocks.
-        """
-        attn = blocks[-1].attn
-        return [*projections(attn)[:2], attn.q_norm, attn.k_norm, *feed_forward_parts(blocks[-1])]
 
     def forward(self, blocks: nn.ModuleList, inputs: tuple[torch.Tensor, ...],
                 rope: torch.Tensor | None) -> DenseTokens:
