@@ -143,6 +143,12 @@ case "$*" in
     mkdir -p "$2"
     touch "$2/onedl_mmcv-2.3.6-cp311-cp311-linux_x86_64.whl"
     exit "${WHEEL_FAILS:-0}" ;;
+  *'-m pip download'*)
+    [ -n "$PREBUILT" ] || exit 1
+    while [ "$1" != -d ]; do shift; done
+    mkdir -p "$2"
+    touch "$2/onedl_mmcv-2.3.6-cp311-cp311-prebuilt.whl" ;;
+  *'import mmcv._ext'*) exit "${OPERATORS_FAIL:-0}" ;;
   *'-m pip install'*) sleep "${PIP_SECONDS:-0}"; echo 'pip says something'; exit "${PIP_FAILS:-0}" ;;
 esac
 """
@@ -257,6 +263,16 @@ class TestSetupScript:
         shutil.rmtree(clone / '.venv')
         assert 'built earlier' in self.setup(clone, 'all', **variables).stderr
         assert self.setup(clone, 'core', **variables).stderr == '', 'all holds the core'
+
+    def test_a_wheel_of_others_is_taken_if_its_operators_load(self, clone):
+        variables = {'XDG_CACHE_HOME': str(clone / 'cache'), 'CXX': 'no-such-compiler', 'PREBUILT': '1'}
+        refused = self.setup(clone, 'all', OPERATORS_FAIL='1', **variables)
+        assert refused.returncode == 1 and 'no C++ compiler' in refused.stderr  # built instead, which needs one
+        assert not list((clone / 'cache').rglob('*.whl'))
+        taken = self.setup(clone, 'all', **variables)
+        assert taken.returncode == 0 and 'a wheel that loads here' in taken.stderr
+        wheel, = (clone / 'cache').rglob('*.whl')
+        assert f'{wheel} -e .[onedl,det,seg]' in (clone / 'calls').read_text()
 
     def test_missing_compiler_is_named(self, clone):
         run = self.setup(clone, 'all', CXX='no-such-compiler', XDG_CACHE_HOME=str(clone / 'cache'))

@@ -122,6 +122,22 @@ print(os.path.join(cache, 'rsc_mm', 'wheels', tag))
 PY
 }
 
+# A wheel made by others, from wherever pip looks (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL). Its name does not say for which
+# PyTorch it was built, nor whether it has the operators: it is taken if they load, and left out otherwise.
+find_wheel() { # FOLDER VERSION
+  local folder=$1 version=$2 trying failed=0
+  mkdir -p "$folder"
+  trying=$(mktemp -d "$folder/.building.XXXXXX")
+  { .venv/bin/python -m pip download --disable-pip-version-check --no-input --no-deps --only-binary=:all: \
+      -d "$trying/wheel" "onedl-mmcv==$version" &&
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --target "$trying/there" \
+      "$trying"/wheel/*.whl &&
+    PYTHONPATH="$trying/there" .venv/bin/python -c 'import mmcv._ext' &&
+    mv "$trying"/wheel/*.whl "$folder/"; } >>"$log" 2>&1 </dev/null || failed=1
+  rm -rf "$trying"
+  return $failed
+}
+
 build_wheel() { # FOLDER VERSION: built beside its place and moved there when whole
   local folder=$1 version=$2 jobs building failed=0
   jobs=$(nproc 2>/dev/null || echo 2)
@@ -185,6 +201,9 @@ else
   if compgen -G "$folder/onedl_mmcv-$mmcv-*.whl" >/dev/null; then
     step=$((step + 1))
     say "[$step/$steps] mmcv's operators: built earlier, in $folder"
+  elif find_wheel "$folder" "$mmcv"; then
+    step=$((step + 1))
+    say "[$step/$steps] mmcv's operators: a wheel that loads here, kept in $folder"
   else
     check_compiler
     run_step "mmcv's operators, built once and kept in $folder" 420 build_wheel "$folder" "$mmcv"
