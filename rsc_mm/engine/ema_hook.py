@@ -26,3 +26,13 @@ class EMAHook(MMEngineEMAHook):
         for name, copy in self.ema_model.module.named_modules():
             for key, buffer in modules[name].named_buffers(recurse=False):
                 setattr(copy, key, buffer.clone())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Resume the average. A model that was loaded before the run, to be tested, is the average already.
+
+        Args:
+            runner: the runner.
+            checkpoint: what was loaded.
+        """
+        if hasattr(self, 'ema_model'):
+            super().after_load_checkpoint(runner, checkpoint)

@@ -31,3 +31,14 @@ def test_the_average_takes_late_buffers_over():
     assert torch.allclose(hook.ema_model.module.part.weight, expected)
     hook.before_val_epoch(runner)
     assert torch.allclose(model.part.weight, expected)
+
+
+def test_a_model_that_is_loaded_before_the_run_is_the_average():
+    model = Late()
+    runner = SimpleNamespace(model=model, _resume=False)
+    hook = HOOKS.build(dict(type='rsc_mm.EMAHook', ema_type='ExponentialMovingAverage', momentum=0.25))
+    hook.after_load_checkpoint(runner, dict(state_dict=model.state_dict()))
+    hook.before_run(runner)
+    before = model.part.weight.detach().clone()
+    hook.before_test_epoch(runner)
+    assert torch.equal(model.part.weight, before)
