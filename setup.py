@@ -41,7 +41,7 @@ EXTRAS = {
     # The documentation site, and the notebooks that the tests run.
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings-python>=2', 'latex2mathml>=3.77', 'nbclient>=0.10',
              'ipykernel>=6.29'],
-    # gradio needs pillow below 13: install it without constraints.txt, whose pillow is 13.
+    # The page of projects/web_demo.
     'web': ['gradio>=6.20,<7'],
     # The last four build mmcv's operators: its pyproject.toml needs setuptools >= 77, its setup.py older than 81.
     'dev': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.6', 'mypy>=1.15', 'setuptools>=77,<81', 'wheel', 'ninja',
