@@ -36,6 +36,7 @@ def synonym_robustness(config: str | Path, checkpoint: str, names: str | Path | 
     own = evaluate(load_runner_config(config, options, work_dir, launcher), checkpoint)
     renamed = load_runner_config(config, options, work_dir)  # the processes' group is made once
     renamed.launcher = launcher
+    renamed.experiment_name = 'other_names'  # MMEngine names a run by the second in which it starts: two may share one
     if not rename_classes(renamed._cfg_dict, aliases):
         raise ValueError(f"configuration {config}: found no 'class_embeddings' with a text tower and no vocabulary to "
                          'rename; expected one that makes embeddings from names, not one that reads a file of them')
