@@ -12,5 +12,5 @@ RUN apt-get update && apt-get install -y --no-install-recommends g++ libgl1 libg
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /rsc_mm
 COPY . .
-RUN bash tools/setup_env.sh "$WHAT" && rm -rf /root/.cache/pip
+RUN PIP_NO_CACHE_DIR=1 bash tools/setup_env.sh "$WHAT"
 ENV PATH="/rsc_mm/.venv/bin:$PATH"
