@@ -1,6 +1,6 @@
 """COCO-style json files and plain folders to one packed table of images and regions."""
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,19 @@ def load_coco(path: str, image_root: str, needs: tuple[str, ...], segmentation_r
         FileNotFoundError, ValueError: the file is missing or breaks the format; the message names the entry.
     """
     return below(parse_coco(path, needs), image_root, segmentation_root)
+
+
+def load_crowds(path: str) -> set[tuple[int | str, int]]:
+    """The crowds of a COCO panoptic json that `load_coco` accepts: (image id, segment id).
+
+    Args:
+        path: json file; it is read in windows, as `parse_coco` reads it.
+    """
+    def crowds(entries: Iterator[dict]) -> set[tuple[int | str, int]]:
+        return {(entry['image_id'], segment['id']) for entry in entries for segment in entry['segments_info']
+                if segment.get('iscrowd')}
+
+    return read_members(path, {'annotations': crowds})['annotations']
 
 
 def parse_coco(path: str, needs: tuple[str, ...]) -> RegionTable:

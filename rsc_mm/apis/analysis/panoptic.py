@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rsc_mm.datasets.annotations import load_coco, load_json
+from rsc_mm.datasets.annotations import load_coco, load_crowds
 from rsc_mm.datasets.image_io import read_segments
 from rsc_mm.datasets.region_table import RegionTable
 from rsc_mm.evaluation.panoptic_quality import INSTANCE_OFFSET, match_segments, mean_qualities
@@ -71,9 +71,7 @@ def read_panoptic(path: str | Path, folder: str | Path, images: str | Path = '')
     Raises:
         FileNotFoundError, ValueError: the file is missing or breaks the format; the message names the entry.
     """
-    table = load_coco(str(path), str(images), FIELDS, str(folder))
-    return table, {(entry['image_id'], segment['id']) for entry in load_json(path)['annotations']
-                   for segment in entry['segments_info'] if segment.get('iscrowd')}
+    return load_coco(str(path), str(images), FIELDS, str(folder)), load_crowds(str(path))
 
 
 def _paint(masks: np.ndarray, labels: np.ndarray, is_thing: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Detection in mmdet's data sets; with models/detectors what imports mmdet."""
+"""Pseudo boxes of unknown objects in mmdet's data sets; imports mmdet."""
 from rsc_mm.utils.dependencies import require
 
 for library in ('mmcv', 'mmdet'):

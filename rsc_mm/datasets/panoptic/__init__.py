@@ -1,4 +1,4 @@
-"""COCO panoptic files for mmdet's panoptic models; with models/detectors the only package that imports mmdet."""
+"""COCO panoptic files for mmdet's panoptic models; imports mmdet."""
 from rsc_mm.utils.dependencies import require
 
 for library in ('mmcv', 'mmdet'):

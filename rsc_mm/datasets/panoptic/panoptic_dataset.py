@@ -5,7 +5,7 @@ from mmengine.dataset import BaseDataset
 
 from rsc_mm.registry import DATASETS
 
-from ..annotations import load_coco, load_json
+from ..annotations import load_coco, load_crowds
 from ..structures import ImageRecord
 
 
@@ -38,8 +38,7 @@ class PanopticSegmentDataset(BaseDataset):
         path = str(Path(data_root, ann_file))
         self._table = load_coco(path, folders['img_path'], ('bbox', 'category_id', 'segments_info'),
                                 folders['seg_map_path'])
-        self._crowds = {(entry['image_id'], segment['id']) for entry in load_json(path)['annotations']
-                        for segment in entry['segments_info'] if segment.get('iscrowd')}
+        self._crowds = load_crowds(path)
         names, is_thing = self._table.classes, self._table.is_thing
         unknown = sorted(set(classes or ()) - set(names))
         if unknown:

@@ -1,4 +1,4 @@
-"""Detectors on frozen CLIP towers or beside one; the only package here that imports mmcv and mmdet."""
+"""Detectors on frozen CLIP towers or beside one; imports mmcv and mmdet."""
 from rsc_mm.utils.dependencies import require
 
 for library in ('mmcv', 'mmdet'):

@@ -8,6 +8,8 @@ from torch import nn
 
 from rsc_mm.registry import MODELS
 
+from .frozen_tower import freeze_tower
+
 
 @MODELS.register_module()
 class FViT(TwoStageDetector):
@@ -32,10 +34,7 @@ class FViT(TwoStageDetector):
 
     def __init__(self, backbone: dict, neck: dict, rpn_head: dict, roi_head: dict, **kwargs: object) -> None:
         super().__init__(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, **kwargs)
-        tower = self.backbone.freeze()
-        if tower.out_indices[-1] != tower.depth - 1:
-            raise ValueError(f"FViT field 'backbone.out_indices': found {tower.out_indices}, expected the last to be "
-                             f'{tower.depth - 1}, the last block, whose readout gives the dense map')
+        tower = freeze_tower(self)
         self.roi_head.patch_size = tower.patch_size
         self.register_load_state_dict_pre_hook(_drop_unused_masks)
 

@@ -5,12 +5,14 @@ import torch
 from mmdet.models.detectors import DINO
 from mmdet.structures import DetDataSample
 from torch import nn
+from torchvision.ops import clip_boxes_to_image
 
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.precision import full_precision
 from rsc_mm.utils.regions import pool_regions
 
-from .ov_dquo_head import clip, corners_in_pixels
+from .frozen_tower import freeze_tower
+from .ov_dquo_head import corners_in_pixels
 from .text_denoising import TextDenoising
 from .text_queries import give_wildcards, nearest_texts
 from .training_vocabulary import sample_classes, training_objects
@@ -49,10 +51,7 @@ class OVDQUO(DINO):
         # Copies: mmdet writes into both, and then refuses to build the same config again.
         super().__init__(backbone=backbone, neck=neck, bbox_head=bbox_head.copy(), dn_cfg=dn_cfg.copy(),
                          with_box_refine=True, as_two_stage=True, **kwargs)
-        tower = self.backbone.freeze()
-        if tower.out_indices[-1] != tower.depth - 1:
-            raise ValueError(f"OVDQUO field 'backbone.out_indices': found {tower.out_indices}, expected the last to be "
-                             f'{tower.depth - 1}, the last block, whose readout gives the dense map')
+        tower = freeze_tower(self)
         self.text_projection = nn.Sequential(
             nn.Linear(tower.embed_dim, text_hidden), nn.ReLU(), nn.Linear(text_hidden, self.embed_dims))
         self.dn_query_generator = TextDenoising(
@@ -144,7 +143,8 @@ class OVDQUO(DINO):
         scores, coordinates = self.propose(memory, memory_mask, spatial_shapes)
         start = coordinates.detach()
         shapes = [sample.img_shape for sample in batch_data_samples]
-        boxes = [clip(corners_in_pixels(part.sigmoid(), shape), shape) for part, shape in zip(start, shapes)]
+        boxes = [clip_boxes_to_image(corners_in_pixels(part.sigmoid(), shape), shape)
+                 for part, shape in zip(start, shapes)]
         regions = pool_regions(dense, boxes, self.backbone.patch_size)
         content = self.query_embedding.weight
         if classes is None:

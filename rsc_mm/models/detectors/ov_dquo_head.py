@@ -11,6 +11,7 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import clip_boxes_to_image
 
 from rsc_mm.models.text import read_class_names
 from rsc_mm.registry import MODELS
@@ -235,7 +236,7 @@ class OVDQUOHead(VocabularyHead, DINOHead):
         self.embed_classes()
         logits, boxes = (part[-1] for part in self(hidden_states, references))
         metas = [sample.metainfo for sample in batch_data_samples]
-        boxes = [clip(corners_in_pixels(part, meta['img_shape']), meta['img_shape'])
+        boxes = [clip_boxes_to_image(corners_in_pixels(part, meta['img_shape']), meta['img_shape'])
                  for part, meta in zip(boxes, metas)]
         scores = self.scores(logits.flatten(), pool_regions(dense, boxes, patch_size)).unflatten(0, logits.shape[:2])
         return [self._detections(*parts, rescale) for parts in zip(boxes, scores, metas)]
@@ -274,14 +275,3 @@ def corners_in_pixels(boxes: torch.Tensor, shape: tuple[int, int]) -> torch.Tens
     """
     height, width = shape
     return bbox_cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height, width, height])
-
-
-def clip(boxes: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Boxes that end at the border of the image.
-
-    Args:
-        boxes: corners in network pixels (Q, 4).
-        shape: height and width of the image, without padding.
-    """
-    height, width = shape
-    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))

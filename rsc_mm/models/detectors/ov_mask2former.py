@@ -7,9 +7,11 @@ from mmdet.structures import DetDataSample
 from torch.nn import functional as F
 
 from rsc_mm.models.heads import ensemble_categories
-from rsc_mm.models.text import read_class_names
+from rsc_mm.models.text import match_names, read_class_names
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import pool_masks
+
+from .frozen_tower import freeze_tower
 
 
 @MODELS.register_module()
@@ -40,10 +42,7 @@ class OVMask2Former(Mask2Former):
     def __init__(self, backbone: dict, neck: dict, panoptic_head: dict, clip_temperature: float = 100.,
                  alpha: float = 0.4, beta: float = 0.8, **kwargs: object) -> None:
         super().__init__(backbone=backbone, neck=neck, panoptic_head=panoptic_head, **kwargs)
-        tower = self.backbone.freeze()
-        if tower.out_indices[-1] != tower.depth - 1:
-            raise ValueError(f"OVMask2Former field 'backbone.out_indices': found {tower.out_indices}, expected the "
-                             f'last to be {tower.depth - 1}, the last block, whose readout gives the dense map')
+        freeze_tower(self)
         self.clip_temperature = clip_temperature
         self.alpha = alpha
         self.beta = beta
@@ -55,11 +54,10 @@ class OVMask2Former(Mask2Former):
 
     @property
     def is_seen(self) -> torch.Tensor:
-        """(T,) bool: classes of test of which training had one of the texts."""
+        """(T,) bool: classes of test of which training had one of the texts, see `match_names`."""
         vocabulary = self.panoptic_head.vocabulary
-        trained = {text.lower() for texts in vocabulary.train_queries[1] for text in texts}
-        texts = vocabulary.test_queries[1]
-        return torch.tensor([any(text.lower() in trained for text in some) for some in texts],
+        trained = [text for texts in vocabulary.train_queries[1] for text in texts]
+        return torch.tensor([max(match_names(texts, trained)) >= 0 for texts in vocabulary.test_queries[1]],
                             device=self.panoptic_head.void.device)
 
     def set_vocabulary(self, things: str | Path | Sequence[str], stuff: str | Path | Sequence[str] = ()) -> None:
@@ -93,7 +91,7 @@ class OVMask2Former(Mask2Former):
         for mask, sample in zip(masks, batch_data_samples):  # what lies in the padding belongs to no mask
             height, width = sample.img_shape[:2]
             mask[:, height:] = mask[:, :, width:] = -torch.inf
-        cosines = self.panoptic_head.text_cosines(mask_features(self.backbone.project(maps[-1]), masks))
+        cosines = self.panoptic_head.class_cosines(mask_features(self.backbone.project(maps[-1]), masks))
         classes = ensemble_categories(logits, self.clip_temperature * cosines, self.is_seen, self.alpha, self.beta)
         fusion = self.panoptic_fusion_head
         fusion.num_things_classes, fusion.num_classes = self.panoptic_head.num_things, len(self.classes)

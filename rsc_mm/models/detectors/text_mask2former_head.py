@@ -6,8 +6,8 @@ from mmengine.config import ConfigDict
 from torch import nn
 from torch.nn import functional as F
 
+from rsc_mm.models.heads import best_of_queries, text_cosines
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.precision import full_precision
 from rsc_mm.utils.regions import pool_masks
 
 MOST_SCALE = 100.
@@ -75,18 +75,21 @@ class TextMask2FormerHead(Mask2FormerHead):
         super().init_weights()
         self.vocabulary.init_weights()
 
-    def text_cosines(self, x: torch.Tensor) -> torch.Tensor:
+    @property
+    def texts(self) -> torch.Tensor:
+        """Embeddings of the classes' texts (Q, D), the mean over prompts, of any length."""
+        return self.vocabulary().mean(dim=1)
+
+    def class_cosines(self, x: torch.Tensor) -> torch.Tensor:
         """Cosines with the classes, of the best text of each.
 
         Args:
-            x: features in the image-text space (..., D), of any length.
+            x: features in the image-text space (B, N, D), of any length.
 
         Returns:
-            (..., T), float32.
+            (B, N, T), float32.
         """
-        texts = F.normalize(self.vocabulary().mean(dim=1), dim=-1)  # (Q, D), the mean over prompts
-        cosines = _cosines(x, texts)
-        return torch.stack([part.amax(-1) for part in cosines.split(self.vocabulary.counts, dim=-1)], dim=-1)
+        return _best_cosines(x, self.texts, self.vocabulary.counts)
 
     def class_logits(self, decoder_out: torch.Tensor, masks: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Logits of the queries.
@@ -102,7 +105,7 @@ class TextMask2FormerHead(Mask2FormerHead):
         pooled = pool_masks(features, list(masks.detach() > 0))  # (B * N, C')
         x = self.text_embed(decoder_out + self.pool(pooled.to(features)).view_as(decoder_out))  # (B, N, D)
         scale = self.log_scale.exp().clamp(max=MOST_SCALE)
-        return scale * torch.cat([self.text_cosines(x), _cosines(x, self.void[None])], dim=-1)
+        return scale * _best_cosines(x, torch.cat([self.texts, self.void[None]]), [*self.vocabulary.counts, 1])
 
     def _forward_head(self, decoder_out: torch.Tensor, mask_feature: torch.Tensor,
                       attn_mask_target_size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -114,9 +117,9 @@ class TextMask2FormerHead(Mask2FormerHead):
         return self.class_logits(decoder_out, masks, mask_feature), masks, hidden
 
 
-@full_precision
-def _cosines(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    return F.normalize(x, dim=-1, eps=1e-6) @ F.normalize(rows, dim=-1, eps=1e-6).t()
+def _best_cosines(x: torch.Tensor, texts: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    cosines = text_cosines(x.transpose(1, 2)[..., None], texts)  # (B, Q, N, 1)
+    return best_of_queries(cosines, counts)[..., 0].transpose(1, 2)  # (B, N, T)
 
 
 def _attributes(value: object) -> object:

@@ -86,12 +86,12 @@ def test_class_logits_against_a_slow_version(model):
 
 def test_synonyms_take_the_best_and_things_follow_the_vocabulary(model):
     changed = copy.deepcopy(model).eval()
-    x = torch.randn(3, 128, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(1, 3, 128, generator=torch.Generator().manual_seed(2))
     changed.set_vocabulary(['star; ring'], ['clouds'])
     assert changed.classes == ('star', 'clouds') and changed.panoptic_head.num_things == 1
-    both = changed.panoptic_head.text_cosines(x)
+    both = changed.panoptic_head.class_cosines(x)
     changed.set_vocabulary(['star', 'ring'])
-    torch.testing.assert_close(both[:, 0], changed.panoptic_head.text_cosines(x).amax(1))
+    torch.testing.assert_close(both[..., 0], changed.panoptic_head.class_cosines(x).amax(-1))
     assert changed.panoptic_head.num_things == 2
 
 
@@ -132,7 +132,7 @@ def test_clip_alone_is_region_classification_of_the_masks(model):
     data = batch(changed, [(64, 96)], training=False)
     changed(**data, mode='predict')
     dense = changed.backbone.encode_dense(data['inputs'])
-    cosines = changed.panoptic_head.text_cosines(mask_features(dense, seen['masks']))
+    cosines = changed.panoptic_head.class_cosines(mask_features(dense, seen['masks']))
     assert torch.equal(seen['classes'][..., :-1].argmax(-1), cosines.argmax(-1))
 
 
