@@ -1,8 +1,26 @@
 # OV-COCO at 896 px with pseudo boxes of unknown objects: the official OW_COCO_R2.json, or a file of
-# tools/data/generate_unknown_objects.py.
-_base_ = 'ov_coco_896.py'
+# tools/data/generate_unknown_objects.py. 48 base and 17 novel classes (Zareian et al., 2021).
+data_root = '{{$COCO_ROOT:data/coco}}'
+image_size = (896, 896)
+base_classes = (
+    'person', 'bicycle', 'car', 'motorcycle', 'train', 'truck', 'boat', 'bench', 'bird', 'horse', 'sheep', 'bear',
+    'zebra', 'giraffe', 'backpack', 'handbag', 'suitcase', 'frisbee', 'skis', 'kite', 'surfboard', 'bottle', 'fork',
+    'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange', 'broccoli', 'carrot', 'pizza', 'donut', 'chair', 'bed',
+    'toilet', 'tv', 'laptop', 'mouse', 'remote', 'microwave', 'oven', 'toaster', 'refrigerator', 'book', 'clock',
+    'vase', 'toothbrush')
+novel_classes = (
+    'airplane', 'bus', 'cat', 'dog', 'cow', 'elephant', 'umbrella', 'tie', 'snowboard', 'skateboard', 'cup', 'knife',
+    'cake', 'couch', 'keyboard', 'sink', 'scissors')
+classes = (
+    'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat', 'bench', 'bird', 'cat',
+    'dog', 'horse', 'sheep', 'cow', 'elephant', 'bear', 'zebra', 'giraffe', 'backpack', 'umbrella', 'handbag', 'tie',
+    'suitcase', 'frisbee', 'skis', 'snowboard', 'kite', 'skateboard', 'surfboard', 'bottle', 'cup', 'fork', 'knife',
+    'spoon', 'bowl', 'banana', 'apple', 'sandwich', 'orange', 'broccoli', 'carrot', 'pizza', 'donut', 'cake', 'chair',
+    'couch', 'bed', 'toilet', 'tv', 'laptop', 'mouse', 'remote', 'keyboard', 'microwave', 'oven', 'toaster', 'sink',
+    'refrigerator', 'book', 'clock', 'vase', 'scissors', 'toothbrush')
+metainfo = dict(classes=classes, base_classes=base_classes, novel_classes=novel_classes)
 # One longest side, or with probability 1/2 a crop of a smaller copy of the image, as DETRs do.
-longest_side = dict(type='Resize', scale=(896, 896), keep_ratio=True)
+longest_side = dict(type='Resize', scale=image_size, keep_ratio=True)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -30,10 +48,33 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=4,
-    batch_sampler=None,
+    num_workers=8,
+    persistent_workers=False,  # EpochSeedHook seeds the workers of each epoch
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='rsc_mm.UnknownObjectsCocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_train2017_base.json',
         unknown_objects='annotations/OW_COCO_R2.json',
+        data_prefix=dict(img='train2017/'),
+        metainfo=metainfo,
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_val2017_ov.json',
+        data_prefix=dict(img='val2017/'),
+        metainfo=metainfo,
+        test_mode=True,
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(
+    type='rsc_mm.OVCocoMetric', ann_file=data_root + '/annotations/instances_val2017_ov.json', metric='bbox')
+test_evaluator = val_evaluator
