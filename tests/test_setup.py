@@ -154,6 +154,11 @@ esac
 """
 
 
+def fake_df(free: int) -> str:
+    """A ``df`` that reports so many GiB."""
+    return f'#!/bin/sh\nprintf "Filesystem 1024-blocks Used Available\\n/dev/x 9 9 {free * 2 ** 20}\\n"\n'
+
+
 class TestSetupScript:
     """tools/setup_env.sh against an interpreter that only notes what it is asked for."""
 
@@ -162,11 +167,15 @@ class TestSetupScript:
         for name in ('setup.py', 'constraints.txt', 'tools/setup_env.sh'):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
-        fake = tmp_path / 'bin' / 'fakepython'
-        fake.parent.mkdir()
-        fake.write_text(FAKE_PYTHON)
-        fake.chmod(0o755)
+        (tmp_path / 'bin').mkdir()
+        self.program(tmp_path, 'fakepython', FAKE_PYTHON)
+        self.program(tmp_path, 'df', fake_df(free=99))  # the script refuses a full disk: not that of the test
         return tmp_path
+
+    def program(self, clone: Path, name: str, text: str) -> None:
+        file = clone / 'bin' / name
+        file.write_text(text)
+        file.chmod(0o755)
 
     def command(self, clone: Path, **variables: str) -> dict:
         path = f'{clone / "bin"}:{os.environ["PATH"]}'
@@ -235,18 +244,15 @@ class TestSetupScript:
         assert message in run.stderr and 'How:' in run.stderr
 
     def test_full_disk_is_named(self, clone):
-        fake = clone / 'bin' / 'df'
-        fake.write_text('#!/bin/sh\nprintf "Filesystem 1024-blocks Used Available\\n/dev/x 9 9 2097152\\n"\n')
-        fake.chmod(0o755)
+        self.program(clone, 'df', fake_df(free=2))
         run = self.setup(clone)
         assert run.returncode == 1
         assert '2 GB are free' in run.stderr and '8 GB are needed' in run.stderr
 
     def test_environment_of_another_version_is_named(self, clone):
         self.setup(clone)
-        (clone / 'bin' / 'otherpython').write_text(FAKE_PYTHON.replace('$FAKE_VERSION', '3.12.1')
-                                                   .replace('${FAKE_VERSION%.*}', '3.12'))
-        (clone / 'bin' / 'otherpython').chmod(0o755)
+        text = FAKE_PYTHON.replace('$FAKE_VERSION', '3.12.1').replace('${FAKE_VERSION%.*}', '3.12')
+        self.program(clone, 'otherpython', text)
         run = self.setup(clone, PYTHON='otherpython')
         assert run.returncode == 1
         assert 'PYTHON=otherpython is 3.12' in run.stderr
