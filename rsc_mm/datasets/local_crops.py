@@ -3,7 +3,9 @@ import numpy as np
 import torch
 
 from rsc_mm.registry import TASK_UTILS
+from rsc_mm.utils.regions import segments_at
 
+from .image_io import read_segments
 from .region_sources import Fields, boxes_tensor, check_at_least_one
 from .structures import ImageRecord
 
@@ -68,3 +70,37 @@ class WithLocalCrops:
         regions, crops = self.regions(record, rng), self.crops(record, rng)
         fields = {key: torch.cat([regions[key], crops[key]]) for key in crops}
         return {**regions, **fields, 'is_local': torch.arange(len(fields['boxes'])) >= len(regions['boxes'])}
+
+
+@TASK_UTILS.register_module()
+class SegmentedLocalCrops:
+    """Local crops of a COCO panoptic json, with the annotated segment of every token: ``segments`` (C, grid^2).
+
+    For the ``negatives`` of `RefinerTrainer` that look at the annotation.
+
+    Args:
+        grid: side of a crop's token grid, ``crop_size / patch_size``.
+        num_crops: see `LocalCropRegions`.
+        scale: see `LocalCropRegions`.
+
+    Raises:
+        ValueError: ``grid`` is below 1, or as `LocalCropRegions`.
+    """
+
+    needs: tuple[str, ...] = ('segments_info', 'bbox', 'category_id')
+    annotated_only = False
+
+    def __init__(self, grid: int, num_crops: int = 4, scale: tuple[float, float] = (0.3, 0.7)) -> None:
+        check_at_least_one('SegmentedLocalCrops', grid=grid)
+        self.grid = grid
+        self.crops = LocalCropRegions(num_crops, scale)
+
+    def __call__(self, record: ImageRecord, rng: np.random.Generator) -> Fields:
+        """Draws the boxes of one image: ``boxes``, ``crop_boxes`` (C, 4) and ``segments`` (C, grid^2), 0 for none.
+
+        Raises:
+            BadImageError: the png is missing, broken or of another size than the image.
+        """
+        fields = self.crops(record, rng)
+        segments = read_segments(record.segmentation_path, record.shape)
+        return {**fields, 'segments': segments_at(segments, fields['boxes'], self.grid)}

@@ -4,7 +4,6 @@ from torch.nn import functional as F
 
 from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.precision import full_precision
-from rsc_mm.utils.regions import region_centres
 
 
 @full_precision
@@ -39,19 +38,3 @@ def segment_auc(tokens: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
         both = same.any() and not same.all()
         values.append(metrics.roc_auc_score(same, (z @ z.t())[upper]) if both else torch.nan)
     return torch.tensor(values, dtype=torch.double)
-
-
-def segments_at(segmentation: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
-    """The segment at the centre of every cell of a region grid.
-
-    Args:
-        segmentation: the segment of every pixel (H, W), whole numbers.
-        boxes: (K, 4) in pixels of the segmentation.
-        size: side of the region grid.
-
-    Returns:
-        (K, size^2), row by row.
-    """
-    x, y = region_centres(boxes, size)
-    x, y = x.long().clamp(0, segmentation.shape[1] - 1), y.long().clamp(0, segmentation.shape[0] - 1)
-    return segmentation[y[:, :, None], x[:, None, :]].flatten(1)  # (K, size^2)

@@ -1,5 +1,6 @@
 """Raw images and regions of a batch to what the towers take."""
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,33 @@ def padding_share(sizes: list[Size], grid: Size, patch_size: int) -> float:
     return 1 - seen / (len(sizes) * grid[0] * grid[1])
 
 
+def touched_cells(masks: torch.Tensor, size: Size) -> torch.Tensor:
+    """The cells that a mask touches near their centre: bicubic without antialiasing, then > 0 (CLIPSelf's code).
+
+    Args:
+        masks: (K, H, W) in {0, 1}, K at least 1.
+        size: height and width of the grid.
+
+    Returns:
+        (K, *size) bool.
+    """
+    return F.interpolate(masks[None], size=size, mode='bicubic', align_corners=False, antialias=False)[0] > 0
+
+
+def covered_cells(masks: torch.Tensor, size: Size, share: float) -> torch.Tensor:
+    """The cells of which a mask covers more than a share; a mask thinner than that everywhere has none.
+
+    Args:
+        masks: (K, H, W) in {0, 1}, K at least 1.
+        size: height and width of the grid.
+        share: of the cell's area, 0 to below 1.
+
+    Returns:
+        (K, *size) bool.
+    """
+    return F.interpolate(masks[None], size=size, mode='area')[0] > share
+
+
 RESIZERS: dict[str, Callable] = {'tensor': resize_tensor, 'pil': resize_pil}
 CANVASES: dict[str, Callable] = {'square': square_canvas, 'rectangle': rectangle_canvas}
 
@@ -116,6 +144,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
             is resized bilinearly so that S becomes this size. The draw depends on the Runner's seed and iteration
             only, so that a resumed run repeats it.
         mean, std: per channel, in units of 1.
+        mask_coverage: a mask takes the cells of which it covers more than this share of the area; None: as in
+            CLIPSelf's code those that it touches near their centre.
 
     In training the share of tokens that see padding only is logged as ``padding``.
 
@@ -128,7 +158,8 @@ class RegionPreprocessor(BaseDataPreprocessor):
 
     def __init__(self, image_size: int, crop_size: int | None, patch_size: int, layout: str = 'square',
                  backend: str = 'tensor', multiscale: tuple[int, ...] | None = None,
-                 mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD) -> None:
+                 mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD,
+                 mask_coverage: float | None = None) -> None:
         super().__init__()
         _check_choice('layout', layout, CANVASES)
         _check_choice('backend', backend, RESIZERS)
@@ -136,6 +167,9 @@ class RegionPreprocessor(BaseDataPreprocessor):
             _check_size(field, size, patch_size)
         if crop_size is not None:
             _check_size('crop_size', crop_size, 1)
+        if mask_coverage is not None and not 0 <= mask_coverage < 1:
+            raise ValueError(f'RegionPreprocessor.mask_coverage: found {mask_coverage}, expected None or a share, 0 to '
+                             'below 1')
         self.image_size = image_size
         self.crop_size = crop_size
         self.patch_size = patch_size
@@ -144,6 +178,7 @@ class RegionPreprocessor(BaseDataPreprocessor):
         self.read_targets: Callable[[list, Size], None] | None = None
         self._canvas = CANVASES[layout]
         self._resize = RESIZERS[backend]
+        self._mask_cells = touched_cells if mask_coverage is None else partial(covered_cells, share=mask_coverage)
         # x / 255 normalised as x * scale + shift: two passes over the batch, in place.
         std = torch.tensor(std).view(3, 1, 1)  # (3, 1, 1)
         self.register_buffer('scale', 1 / (255 * std), persistent=False)
@@ -216,13 +251,11 @@ class RegionPreprocessor(BaseDataPreprocessor):
         return self._normalise(crops)
 
     def _grid_masks(self, masks: torch.Tensor, longest: int, grid: Size) -> torch.Tensor:
-        """Masks (K, H, W) on the patch grid (K, h, w): bicubic without antialiasing, then > 0 (CLIPSelf's code)."""
+        """Masks (K, H, W) on the patch grid (K, h, w), bool."""
         size = resized_shape(masks.shape[1:], longest // self.patch_size)
         resized = masks.new_zeros(len(masks), *grid, dtype=torch.bool, device=self.device)
         if len(masks):
-            tokens = F.interpolate(masks[None].to(self.device).float(), size=size, mode='bicubic', align_corners=False,
-                                   antialias=False)[0]
-            resized[:, :size[0], :size[1]] = tokens > 0
+            resized[:, :size[0], :size[1]] = self._mask_cells(masks.to(self.device).float(), size)
         return resized
 
     def _normalise(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -220,6 +220,22 @@ def region_centres(boxes: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.
     return x, y
 
 
+def segments_at(segmentation: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
+    """The segment at the centre of every cell of a region grid.
+
+    Args:
+        segmentation: the segment of every pixel (H, W), whole numbers.
+        boxes: (K, 4) in pixels of the segmentation.
+        size: side of the region grid.
+
+    Returns:
+        (K, size^2), row by row.
+    """
+    x, y = region_centres(boxes, size)
+    x, y = x.long().clamp(0, segmentation.shape[1] - 1), y.long().clamp(0, segmentation.shape[0] - 1)
+    return segmentation[y[:, :, None], x[:, None, :]].flatten(1)  # (K, size^2)
+
+
 @full_precision
 def pool_regions(dense: torch.Tensor, boxes: list[torch.Tensor], patch_size: int) -> torch.Tensor:
     r"""One feature per region: RoIAlign to 1 x 1 (CLIPSelf, sec. 3.2), in float32.

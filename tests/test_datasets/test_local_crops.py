@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from rsc_mm.datasets import LocalCropRegions, RegionDataset, WithLocalCrops
+from rsc_mm.datasets import LocalCropRegions, RegionDataset, SegmentedLocalCrops, WithLocalCrops
 from rsc_mm.models import RegionPreprocessor
 
 from .test_region_sources import record, rng
-from .toy import coco_root
+from .toy import coco_root, panoptic_root
 
 SHAPES = [(480, 640), (128, 128), (60, 1000), (7, 5)]
 
@@ -100,3 +101,23 @@ def test_nouns_stay_those_of_the_regions():
     source = WithLocalCrops(dict(type='RegionTextRegions', max_regions=2), num_crops=3)
     fields = source(record([[0, 0, 20, 30], [5, 5, 20, 20]], shape=(60, 100)), rng())
     assert len(fields['boxes']) == 5 and len(fields['labels']) == 2
+
+
+def test_segments_of_the_tokens_of_local_crops(tmp_path):
+    """The annotated segment under the centre of every cell, on the boxes that LocalCropRegions draws."""
+    root = str(panoptic_root(tmp_path))
+    source = SegmentedLocalCrops(grid=3, num_crops=5)
+    sample = RegionDataset(source, 'panoptic.json', root, 'images')[0]['data_samples']
+    plain = RegionDataset(LocalCropRegions(5), 'panoptic.json', root, 'images')[0]['data_samples']
+    assert torch.equal(sample.boxes, plain.boxes) and torch.equal(sample.crop_boxes, plain.boxes)
+    assert sample.segments.shape == (5, 9) and set(sample.segments.flatten().tolist()) <= {0, 1, 300, 70000}
+    colours = np.array(Image.open(tmp_path / 'panoptic' / '0.png')).astype(int) @ [1, 256, 65536]
+    for (x1, y1, x2, y2), row in zip(sample.boxes.tolist(), sample.segments.tolist()):
+        centres = [(int(y1 + (y2 - y1) * (i + 0.5) / 3), int(x1 + (x2 - x1) * (j + 0.5) / 3))
+                   for i in range(3) for j in range(3)]
+        assert row == [colours[y, x] for y, x in centres]
+
+
+def test_a_grid_below_one_is_refused():
+    with pytest.raises(ValueError, match=r'SegmentedLocalCrops\.grid: found 0, expected at least 1'):
+        SegmentedLocalCrops(grid=0)

@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from rsc_mm.evaluation import segment_auc, segments_at
+from rsc_mm.evaluation import segment_auc
 
 
 def slow_auc(tokens: torch.Tensor, segments: list[int]) -> float:
@@ -48,9 +48,3 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
     with pytest.raises(ImportError, match=r"The segment AUC needs scikit-learn, .*'\.\[vis\]'"):
         segment_auc(torch.randn(1, 4, 3), torch.tensor([[0, 0, 1, 1]]))
-
-
-def test_segments_at_the_centres_of_the_cells():
-    picture = torch.arange(24).view(4, 6)
-    boxes = torch.tensor([[0., 0., 6., 4.], [2., 1., 4., 3.]])
-    assert segments_at(picture, boxes, 2).tolist() == [[7, 10, 19, 22], [8, 9, 14, 15]]

@@ -20,17 +20,19 @@ def length(a: torch.Tensor) -> float:
     return math.sqrt(dot(a, a))
 
 
-def slow_refiner_loss(refined: torch.Tensor, local: torch.Tensor, loss: RefinerLoss) -> float:
-    """Token by token."""
+def slow_refiner_loss(refined: torch.Tensor, local: torch.Tensor, loss: RefinerLoss,
+                      negatives: torch.Tensor | None = None) -> float:
+    """Token by token; a token itself is never a negative, whatever ``negatives`` say of it."""
     total = 0.
-    for crop, reference in zip(refined, local):
+    for i, (crop, reference) in enumerate(zip(refined, local)):
         for j, z in enumerate(crop):
             if loss.objective == 'cosine':
                 total -= dot(z, reference[j]) / length(z) / length(reference[j])
                 continue
             logits = [dot(z, r) / (length(z) * length(r) if loss.normalise else 1) for r in reference]
             weights = [math.exp(logit / loss.temperature) for logit in logits]
-            total -= math.log(weights[j] / sum(weights))
+            others = [w for k, w in enumerate(weights) if k != j and (negatives is None or negatives[i, j, k])]
+            total -= math.log(weights[j] / (weights[j] + sum(others)))
     return total / refined.shape[0] / refined.shape[1]
 
 
@@ -87,6 +89,24 @@ def test_contrast_pushes_negatives_away_and_cosine_does_not():
     far = torch.tensor([[[1., 0., 0.], [0., 0.8, 0.6]]], dtype=torch.float64)
     assert RefinerLoss()(refined, near) > RefinerLoss()(refined, far) + 1e-3
     assert RefinerLoss('cosine')(refined, near).item() == pytest.approx(RefinerLoss('cosine')(refined, far).item())
+
+
+def test_chosen_negatives():
+    loss, refined, local = RefinerLoss(temperature=0.5), tokens(3, 6, 8), tokens(3, 6, 8, seed=1)
+    chosen = tokens(3, 6, 6, seed=2) > 0
+    assert loss(refined, local, chosen).item() == pytest.approx(slow_refiner_loss(refined, local, loss, chosen))
+    assert loss(refined, local, torch.ones(3, 6, 6, dtype=torch.bool)) == loss(refined, local)
+    none = refined.requires_grad_()
+    value = loss(none, local, torch.zeros(3, 6, 6, dtype=torch.bool))
+    value.backward()
+    assert value == 0 and not none.grad.any()  # nothing to tell a token from
+
+
+def test_chosen_negatives_must_fit():
+    with pytest.raises(ValueError, match=r'found negatives \(2, 5, 5\), expected \(2, 4, 4\): \(K, L, L\)'):
+        RefinerLoss()(torch.zeros(2, 4, 5), torch.zeros(2, 4, 5), torch.ones(2, 5, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="'objective': found 'cosine' with chosen negatives, expected 'info_nce'"):
+        RefinerLoss('cosine')(torch.zeros(2, 4, 5), torch.zeros(2, 4, 5), torch.ones(2, 4, 4, dtype=torch.bool))
 
 
 @EACH_OBJECTIVE

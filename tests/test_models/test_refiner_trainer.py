@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from rsc_mm.datasets import RegionSample
 from rsc_mm.models import RefinerTrainer
+from rsc_mm.models.distillers.negatives import NEGATIVES
 from tests.test_models.test_refiner_loss import slow_refiner_loss
 from tests.test_utils.test_regions import slow_roi
 from tests.towers import GOLDEN_ARCH, randomize
@@ -15,10 +16,10 @@ REFINER = dict(type='Refiner', num_blocks=2, inter_layers=(1, 2), hidden_dims=16
 EACH_DIRECTION = pytest.mark.parametrize('direction', ['global_to_local', 'local_to_global'])
 
 
-def trainer(direction: str = 'global_to_local', **fields: object) -> RefinerTrainer:
+def trainer(direction: str = 'global_to_local', negatives: str = 'other_tokens', **fields: object) -> RefinerTrainer:
     """On a random tower, with random weights in FC_inter's last layer too."""
     torch.manual_seed(2)
-    model = RefinerTrainer(BACKBONE, {**REFINER, **fields}, direction=direction)
+    model = RefinerTrainer(BACKBONE, {**REFINER, **fields}, direction=direction, negatives=negatives)
     randomize(model.backbone, 0)
     model.init_weights()
     if model.refiner.fc_inter:
@@ -170,6 +171,47 @@ def test_the_untrained_refiner_describes_the_whole_image_as_the_tower_does():
     assert torch.allclose(got, F.normalize(expected, dim=0), atol=1e-5)
 
 
-def test_bad_direction():
+def segmented(counts: tuple[int, ...] = (3, 2)) -> dict:
+    """The batch with two segments in every crop of 4 x 4 tokens."""
+    data = batch(counts)
+    for sample, count in zip(data['data_samples'], counts):
+        sample.segments = (torch.arange(16) < 5).long().expand(count, 16)
+    return data
+
+
+@torch.no_grad()
+@EACH_DIRECTION
+def test_negatives_of_other_segments(direction):
+    model, data = trainer(direction, 'other_segments'), segmented()
+    same = torch.block_diag(torch.ones(5, 5), torch.ones(11, 11)).bool()  # the first 5 tokens, and the rest
+    tokens = model.tokens(data['images'], data['boxes'], data['crops'], data['data_samples'])
+    expected = slow_refiner_loss(*tokens, model.refiner_loss, ~same.expand(5, 16, 16))
+    assert model(**data, mode='loss')['loss_refiner'].item() == pytest.approx(expected, abs=1e-4)
+    assert expected < trainer(direction)(**data, mode='loss')['loss_refiner'] - 0.01
+
+
+def test_random_negatives_are_as_many_as_those_of_other_segments():
+    samples, tokens = segmented((40, 30))['data_samples'], torch.zeros(70, 16, 24)
+    by_segment, by_chance = (NEGATIVES[name](samples, tokens) for name in ('other_segments', 'as_many_at_random'))
+    assert torch.equal(by_chance.sum(2), by_segment.sum(2)) and not torch.equal(by_chance, by_segment)
+    assert not by_chance.diagonal(dim1=1, dim2=2).any()
+    # Of the 15 other tokens, 11 are drawn for one of the first 5 tokens, 5 for one of the rest.
+    share, elsewhere = by_chance.float().mean(0), ~torch.eye(16, dtype=torch.bool)
+    for rows, expected in ((slice(5), 11 / 15), (slice(5, 16), 5 / 15)):
+        assert (share[rows][elsewhere[rows]] - expected).abs().max() < 0.25  # 4 standard deviations of 70 draws
+
+
+@pytest.mark.parametrize('negatives', ['other_segments', 'as_many_at_random'])
+def test_negatives_without_segments(negatives):
+    model = trainer(negatives=negatives)
+    with pytest.raises(ValueError, match=r"'negatives': found no segments in the sample .*type='SegmentedLocalCrops'"):
+        model(**batch(), mode='loss')
+    nothing = batch((0, 0))
+    assert model(nothing['images'][:0], [], nothing['crops'], data_samples=[], mode='loss')['loss_refiner'] == 0
+
+
+def test_bad_fields():
     with pytest.raises(ValueError, match="RefinerTrainer field 'direction': found 'up', expected one of"):
         trainer('up')
+    with pytest.raises(ValueError, match=r"'negatives': found 'few', expected one of \('other_tokens', 'other_seg"):
+        trainer(negatives='few')

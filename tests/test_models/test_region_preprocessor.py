@@ -141,6 +141,20 @@ def test_masks_are_the_thresholded_bicubic_ones() -> None:
     assert torch.equal(result['masks'][0], expected)
 
 
+def test_masks_by_the_covered_share() -> None:
+    """The share of a cell that a mask covers, by hand: whole, 3/4, half and a quarter of a cell of 4 x 4 pixels."""
+    masks = torch.zeros(1, 4, 16, dtype=torch.uint8)
+    for cell, columns in enumerate((4, 3, 2, 1)):
+        masks[0, :, 4 * cell:4 * cell + columns] = 1
+    for share, expected in ((0, [1, 1, 1, 1]), (0.25, [1, 1, 1, 0]), (0.5, [1, 1, 0, 0]), (0.9, [1, 0, 0, 0])):
+        preprocessor = RegionPreprocessor(64, None, 16, layout='rectangle', mask_coverage=share)
+        grid = preprocessor(region_collate([item((4, 16), [[0, 0, 9, 4]], masks)]))['masks'][0]
+        assert grid.dtype == torch.bool and grid.int().tolist() == [[expected]]
+    dot = torch.zeros(1, 4, 16, dtype=torch.uint8)
+    dot[0, 0, 0] = 1
+    assert not preprocessor(region_collate([item((4, 16), [[0, 0, 9, 4]], dot)]))['masks'][0].any()
+
+
 def at_iteration(i: int, **options: object) -> dict:
     MessageHub.get_current_instance().update_info('iter', i)
     preprocessor = RegionPreprocessor(128, None, 16, multiscale=(64, 96, 128), **options)
@@ -207,6 +221,7 @@ def test_pixel_boxes(box: list, expected: list) -> None:
     ({'backend': 'cv2'}, r"RegionPreprocessor\.backend: found 'cv2', expected one of \['pil', 'tensor'\]"),
     ({'image_size': 100}, r'RegionPreprocessor\.image_size: found 100, expected a multiple of the patch size 16'),
     ({'multiscale': (64, 100)}, r'RegionPreprocessor\.multiscale: found 100, expected a multiple'),
+    ({'mask_coverage': 1}, r'RegionPreprocessor\.mask_coverage: found 1, expected None or a share, 0 to below 1'),
 ])
 def test_bad_fields_are_named(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -19,6 +19,7 @@ from rsc_mm.utils.regions import (
     pool_regions,
     region_centres,
     resized_shape,
+    segments_at,
     whole_cells,
 )
 
@@ -122,6 +123,12 @@ def test_extent_of_a_crop_by_hand():
 def test_centres_of_a_region_grid_by_hand():
     x, y = region_centres(torch.tensor([[10., 20, 14, 40]]), 2)
     assert x.tolist() == [[11, 13]] and y.tolist() == [[25, 35]]
+
+
+def test_segments_at_the_centres_of_the_cells():
+    picture = torch.arange(24).view(4, 6)
+    boxes = torch.tensor([[0., 0., 6., 4.], [2., 1., 4., 3.]])
+    assert segments_at(picture, boxes, 2).tolist() == [[7, 10, 19, 22], [8, 9, 14, 15]]
 
 
 def test_boxes_of_files_and_of_masks_by_hand():

@@ -8,8 +8,8 @@ from mmengine.config import Config
 
 from rsc_mm.datasets import LocalCropRegions, ProposalRegions, RegionSample
 from rsc_mm.datasets.annotations import load_coco
-from rsc_mm.evaluation import segment_auc, segments_at
-from rsc_mm.utils.regions import crop_extent, pixel_boxes, region_tokens
+from rsc_mm.evaluation import segment_auc
+from rsc_mm.utils.regions import crop_extent, pixel_boxes, region_tokens, segments_at
 
 from ..evaluation_data import batches, build_preprocessor, evaluation_dataset
 from ..features import Features

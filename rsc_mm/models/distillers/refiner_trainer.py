@@ -9,6 +9,7 @@ from rsc_mm.registry import MODELS
 from rsc_mm.utils.regions import grid_shape, region_tokens
 
 from .distiller import drop_frozen_parts, keep_frozen_parts
+from .negatives import NEGATIVES
 
 DIRECTIONS = ('global_to_local', 'local_to_global')
 
@@ -38,22 +39,27 @@ class RefinerTrainer(RegionEncoder):
         init_cfg: for MMEngine.
         targets: ``dict(type='CachedTargets', path=FOLDER)`` keeps the tokens of the crops on disk. `LocalCropRegions`
             draws other regions in every epoch; ``redraw_every`` of the dataset keeps them.
+        negatives: of InfoNCE: 'other_tokens', the paper's; 'other_segments', the tokens of other annotated segments
+            alone; 'as_many_at_random', the control of that, see `rsc_mm.models.distillers.negatives`. The last two read
+            the annotation, which R-SC does not have: they tell what false negatives cost.
 
     Raises:
-        ValueError: there is no such direction, or ``targets`` are given with 'local_to_global'.
+        ValueError: there is no such direction or choice of negatives, or ``targets`` are given with 'local_to_global'.
     """
 
     frozen_parts: tuple[str, ...] = ('backbone', )
 
     def __init__(self, backbone: dict, refiner: dict, refiner_loss: dict = dict(type='RefinerLoss'),
                  direction: str = 'global_to_local', data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None, targets: dict | None = None) -> None:
+                 init_cfg: dict | None = None, targets: dict | None = None, negatives: str = 'other_tokens') -> None:
         super().__init__(backbone, data_preprocessor, init_cfg)
-        if direction not in DIRECTIONS:
-            raise ValueError(f"RefinerTrainer field 'direction': found {direction!r}, expected one of {DIRECTIONS}")
+        for field, value, choices in (('direction', direction, DIRECTIONS), ('negatives', negatives, NEGATIVES)):
+            if value not in choices:
+                raise ValueError(f'RefinerTrainer field {field!r}: found {value!r}, expected one of {tuple(choices)}')
         self.backbone.freeze()
         self.refiner = MODELS.build({**refiner, 'backbone': self.backbone})
         self.refiner_loss = MODELS.build(refiner_loss)
+        self.negatives = NEGATIVES[negatives]
         self.pair = global_to_local if direction == 'global_to_local' else local_to_global
         if targets and direction != 'global_to_local':
             raise ValueError(f"RefinerTrainer field 'targets': found a cache with direction {direction!r}, expected "
@@ -91,17 +97,28 @@ class RefinerTrainer(RegionEncoder):
             images: (B, 3, H, W).
             boxes: for each image the local boxes (C, 4) in network pixels.
             crops: the same cut from the images (sum C, 3, s, s), but for those with a cached target.
-            data_samples: hold the cached targets where there are any.
+            data_samples: hold the cached targets where there are any, and ``segments`` (C, L) where ``negatives``
+                need them.
 
         Returns:
             ``loss_refiner``.
         """
+        refined, local = self.tokens(images, boxes, crops, data_samples)
+        return {'loss_refiner': self.refiner_loss(refined, local, self.negatives(data_samples, local))}
+
+    def tokens(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor,
+               data_samples: list[BaseDataElement]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What equation 9 compares, those of the crops from the cache where there is one; arguments as `loss`.
+
+        Returns:
+            Two tensors (sum C, L, D), refined tokens first.
+        """
         if not self.targets:
-            return {'loss_refiner': self.refiner_loss(*self.pair(self.refiner, self.backbone, images, boxes, crops))}
+            return self.pair(self.refiner, self.backbone, images, boxes, crops)
         size = grid_shape(crops.shape[2:], self.backbone.patch_size)
         refined = refined_regions(self.refiner, self.backbone, images, boxes, size)
-        local = self.targets.tokens(data_samples, crops, partial(crop_tokens, self.backbone), self.backbone.embed_dim)
-        return {'loss_refiner': self.refiner_loss(refined, local)}
+        return refined, self.targets.tokens(data_samples, crops, partial(crop_tokens, self.backbone),
+                                            self.backbone.embed_dim)
 
     @torch.no_grad()
     def predict(self, images: torch.Tensor, boxes: list[torch.Tensor], crops: torch.Tensor | None,
