@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsc_mm.evaluation import PanopticQuality, match_segments, mean_qualities
+from rsc_mm.evaluation import PanopticMeanIoU, PanopticQuality, match_segments, mean_qualities
 
 NOTHING = 2  # of two classes
 
@@ -112,6 +112,21 @@ def test_the_metric_sums_images_and_reports_groups(tmp_path):
     metric.results = [np.zeros((4, 2))]
     with pytest.raises(ValueError, match=r"groups\['novel'\]: found \['cat'\]"):
         metric.evaluate(1)
+
+
+def test_mean_iou_against_segments(tmp_path):
+    pixels = [[[number, 0, 0] for number in (5, 5, 6, 7, 8)]]
+    Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / 'a.png')
+    sample = dict(pred_sem_seg=dict(data=tensor('0 1 1 1 0')), seg_map_path=str(tmp_path / 'a.png'),
+                  segments=[(5, 0, False), (6, 1, False), (7, 0, True)])  # 8 is not listed
+    metric = PanopticMeanIoU(per_class=False)
+    metric.dataset_meta = dict(classes=('dog', 'sky'))
+    metric.process(None, [sample])
+    found = metric.evaluate(1)  # dog: 1 of 3 pixels, none wrong; sky: 1 right of 3 predicted
+    assert found['semantic/mIoU'] == pytest.approx(100 / 3) and found['semantic/aAcc'] == 50
+    del sample['pred_sem_seg']
+    with pytest.raises(ValueError, match=r"found no 'pred_sem_seg' for .*a.png, expected a model with 'test_cfg.sem"):
+        metric.process(None, [sample])
 
 
 def tensor(text):

@@ -31,6 +31,14 @@ def test_it_adds_up_to_one_and_follows_the_classes():
     torch.testing.assert_close(moved[:, :3], found[:, order])
 
 
+def test_head_and_clip_sure_of_different_classes():
+    """Every product is 0 in float32: p = (1, 0), q = (0, 1)."""
+    found = ensemble_categories(torch.tensor([[300., 0., 0.]]), torch.tensor([[0., 200.]]), SEEN[:2], 0.5, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[1., 0., 0.]]))  # the head is surer: e^(-100 + 150)
+    found = ensemble_categories(torch.tensor([[300., 0., 300.]]), torch.tensor([[0., 300.]]), SEEN[:2], 0.5, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[0.25, 0.25, 0.5]]))
+
+
 @pytest.mark.parametrize('alpha', [0., 0.4])
 def test_a_probability_of_zero_is_no_nan(alpha):
     logits = torch.tensor([[0., -torch.inf, 1., 0.]])

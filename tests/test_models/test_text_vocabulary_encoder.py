@@ -84,12 +84,12 @@ def test_a_class_of_test_may_have_several_texts():
     frozen = CLIPTextEncoder(FIELDS, clip_weights())
     torch.testing.assert_close(built()[:, 0], frozen(['a dog.', 'a puppy.', 'a sky.', 'a sea.']), atol=1e-6, rtol=1e-6)
     assert built.train().counts == [1, 1] and built.classes == ('cat', 'sofa, couch')
+    built = encoder(prompts=['a {}.'], classes=['cat; kitten', 'dog']).train()
+    assert built.classes == ('cat', 'dog') and built.counts == [2, 1] and built().shape == (3, 1, 8)
 
 
 def test_bad_classes_are_named():
     with pytest.raises(ValueError, match=r"classes: found \['cat'\] twice, expected every name once"):
         encoder(classes=['cat', 'dog', 'cat'])
-    with pytest.raises(ValueError, match="field 'classes': found a class of several texts, expected one in training"):
-        encoder(classes=['cat; kitten', 'dog'])
     with pytest.raises(ValueError, match=r"class names in the given names: found \[''\]"):
         encoder().set_vocabulary([''])

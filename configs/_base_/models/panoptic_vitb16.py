@@ -42,7 +42,8 @@ model = dict(
             encoder=dict(
                 num_layers=6,
                 layer_cfg=dict(
-                    self_attn_cfg=dict(embed_dims=256, num_heads=8, num_levels=3, num_points=4, batch_first=True),
+                    self_attn_cfg=dict(
+                        embed_dims=256, num_heads=8, num_levels=3, num_points=4, dropout=0.0, batch_first=True),
                     ffn_cfg=dict(embed_dims=256, feedforward_channels=1024, num_fcs=2))),
             positional_encoding=dict(num_feats=128, normalize=True)),
         positional_encoding=dict(num_feats=128, normalize=True),

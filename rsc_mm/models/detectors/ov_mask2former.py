@@ -4,14 +4,16 @@ from pathlib import Path
 import torch
 from mmdet.models.detectors import Mask2Former
 from mmdet.structures import DetDataSample
-from torch.nn import functional as F
+from mmengine.config import ConfigDict
+from mmengine.structures import PixelData
 
+from rsc_mm.evaluation.panoptic_quality import INSTANCE_OFFSET
 from rsc_mm.models.heads import ensemble_categories
 from rsc_mm.models.text import match_names, read_class_names
 from rsc_mm.registry import MODELS
-from rsc_mm.utils.regions import pool_masks
 
 from .frozen_tower import freeze_tower
+from .predicted_masks import label_pixels, mask_features
 
 
 @MODELS.register_module()
@@ -26,23 +28,30 @@ class OVMask2Former(Mask2Former):
     FC-CLIP pools a ConvNeXt's features before their projection; here the readout's projected tokens are pooled, as in
     region classification. A mask without a cell of the grid takes the cell of its largest logit.
 
+    With ``test_cfg.semantic_on``, which mmdet's own refuses, every pixel takes a class too, see `label_pixels`.
+
     Args:
-        backbone: a CLIP tower with four ``out_indices``, of which the last is its last block.
-        neck: `ViTPyramid`.
+        backbone: a CLIP tower with as many ``out_indices`` as the neck takes, of which the last is its last block.
+        neck: `ViTPyramid` (four maps) or `ViTPyramidMapper` (three, without the finest level).
         panoptic_head: `TextMask2FormerHead`.
         clip_temperature: T.
         alpha: CLIP's share for classes of training.
         beta: CLIP's share for all others.
-        **kwargs: see mmdet's `Mask2Former`.
+        test_cfg: see mmdet's `Mask2Former`.
+        **kwargs: likewise.
 
     Raises:
-        ValueError: the maps do not end with the last block.
+        ValueError: the maps do not end with the last block, or there are too many classes to number segments.
     """
 
     def __init__(self, backbone: dict, neck: dict, panoptic_head: dict, clip_temperature: float = 100.,
-                 alpha: float = 0.4, beta: float = 0.8, **kwargs: object) -> None:
-        super().__init__(backbone=backbone, neck=neck, panoptic_head=panoptic_head, **kwargs)
+                 alpha: float = 0.4, beta: float = 0.8, test_cfg: dict | None = None, **kwargs: object) -> None:
+        test_cfg = ConfigDict(test_cfg or {})
+        semantic_on = bool(test_cfg.pop('semantic_on', False))  # mmdet's fusion refuses it
+        super().__init__(backbone=backbone, neck=neck, panoptic_head=panoptic_head, test_cfg=test_cfg, **kwargs)
         freeze_tower(self)
+        self.semantic_on = semantic_on
+        self._check_number()
         self.clip_temperature = clip_temperature
         self.alpha = alpha
         self.beta = beta
@@ -68,15 +77,16 @@ class OVMask2Former(Mask2Former):
             stuff: likewise, or empty.
 
         Raises:
-            ValueError: a class is named twice.
+            ValueError: a class is named twice, or there are too many.
         """
         things = read_class_names(things)
         self.panoptic_head.vocabulary.set_vocabulary(things + (read_class_names(stuff) if len(stuff) else []))
         self.panoptic_head.test_num_things = len(things)
+        self._check_number()
 
     def predict(self, batch_inputs: torch.Tensor, batch_data_samples: list[DetDataSample],
                 rescale: bool = True) -> list[DetDataSample]:
-        """Panoptic segments, and instances where ``test_cfg.instance_on``.
+        """Panoptic segments, and with ``test_cfg.instance_on`` and ``semantic_on`` instances and labels of pixels.
 
         Args:
             batch_inputs: normalised images (B, 3, H, W).
@@ -84,7 +94,8 @@ class OVMask2Former(Mask2Former):
             rescale: in original pixels.
 
         Returns:
-            The samples with ``pred_panoptic_seg.sem_seg`` (1, H, W): class + 1000 x instance, T where there is nothing.
+            The samples with ``pred_panoptic_seg.sem_seg`` (1, H, W): class + 1000 x instance, T where there is nothing;
+            ``pred_instances``; ``pred_sem_seg.data`` (1, H, W) of 0..T-1.
         """
         maps = self.backbone(batch_inputs)
         logits, masks = self.panoptic_head.predict(self.neck(maps), batch_data_samples)
@@ -97,25 +108,15 @@ class OVMask2Former(Mask2Former):
         fusion.num_things_classes, fusion.num_classes = self.panoptic_head.num_things, len(self.classes)
         # mmdet takes the softmax: that of the logarithm of probabilities is the probabilities.
         results = fusion.predict(classes.log(), masks, batch_data_samples, rescale=rescale)
-        return self.add_pred_to_datasample(batch_data_samples, results)
+        samples = self.add_pred_to_datasample(batch_data_samples, results)
+        if self.semantic_on:
+            for sample, *parts in zip(samples, classes, masks):
+                size = sample.ori_shape if rescale else sample.img_shape
+                sample.pred_sem_seg = PixelData(data=label_pixels(*parts, sample.img_shape[:2], size[:2])[None])
+        return samples
 
-
-def mask_features(dense: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    r"""Dense features of masks: the mean of unit vectors over the cells where the resized mask logit is positive.
-
-    Args:
-        dense: dense map (B, D, h, w).
-        masks: mask logits at any size (B, N, H, W), -inf in the padding.
-
-    Returns:
-        (B, N, D), of any length.
-    """
-    batch, number = masks.shape[:2]
-    lowest = torch.finfo(masks.dtype).min / 4  # interpolation of -inf is nan
-    small = F.interpolate(masks.clamp(min=lowest), dense.shape[2:], mode='bilinear', align_corners=False).flatten(2)
-    inside = small > 0
-    best = F.one_hot(small.argmax(-1), small.shape[-1]).bool()
-    inside = torch.where(inside.any(-1, keepdim=True), inside, best)
-    inside = inside.view(batch, number, *dense.shape[2:])  # (B, N, h, w)
-    pooled = pool_masks(F.normalize(dense.float(), dim=1), list(inside))
-    return pooled.view(batch, number, -1)  # (B, N, D)
+    def _check_number(self) -> None:
+        number = len(self.panoptic_head.vocabulary.test_queries[0])
+        if number >= INSTANCE_OFFSET:
+            raise ValueError(f'OVMask2Former: found {number} classes of test, expected at most {INSTANCE_OFFSET - 1}, '
+                             'since a segment is written as class + 1000 x instance')

@@ -22,15 +22,15 @@ class TextMask2FormerHead(Mask2FormerHead):
               \quad z_c = \tau \max_{q \in Q_c} \cos(x, E_q), \quad z_\varnothing = \tau \cos(x, e_\varnothing)
 
     for a query's decoder output d, its own mask m (where its logit is positive, without gradient), the mask features f,
-    the texts :math:`Q_c` of class c and a learned :math:`e_\varnothing`. The texts are frozen. In training mode the
-    classes are those of training, else those of test.
+    the texts :math:`Q_c` of class c ('dog; puppy' has two, in training too) and a learned :math:`e_\varnothing`. The
+    texts are frozen. In training mode the classes are those of training, else those of test.
 
     Args:
         vocabulary: `VocabularyEncoder` with the classes of training, things first.
         num_things_classes: how many of those are things.
         test_num_things: how many of the classes of test are things; None: as in training.
         void_weight: weight of no object in the classes' loss.
-        loss_cls: mmdet's cross-entropy without ``class_weight``, which is made here.
+        loss_cls: cross-entropy without ``class_weight``, which is made here.
         **kwargs: see mmdet's `Mask2FormerHead`.
 
     Raises:
@@ -38,7 +38,8 @@ class TextMask2FormerHead(Mask2FormerHead):
     """
 
     def __init__(self, vocabulary: dict, num_things_classes: int, test_num_things: int | None = None,
-                 void_weight: float = 0.1, loss_cls: dict = dict(type='CrossEntropyLoss', loss_weight=2.0),
+                 void_weight: float = 0.1,
+                 loss_cls: dict = dict(type='rsc_mm.SharedCrossEntropyLoss', loss_weight=2.0),
                  **kwargs: object) -> None:
         encoder = MODELS.build(vocabulary)
         number = len(encoder.train().classes)

@@ -2,8 +2,6 @@ import torch
 
 from rsc_mm.utils.precision import full_precision
 
-from .score_fusion import fuse_scores
-
 
 @full_precision
 def ensemble_categories(logits: torch.Tensor, clip_logits: torch.Tensor, is_seen: torch.Tensor, alpha: float,
@@ -15,7 +13,9 @@ def ensemble_categories(logits: torch.Tensor, clip_logits: torch.Tensor, is_seen
 
     with p the softmax of the head's logits over the classes alone, q that of CLIP's, :math:`p_\varnothing` the head's
     probability of no object among all, :math:`\gamma = \alpha` for classes of training and :math:`\beta` for others.
-    Unlike the fusion of detectors it is normalised again. A probability of 0 stays 0; the public code yields NaN.
+    Unlike the fusion of detectors (`fuse_scores`) it is normalised again, and so computed from logarithms: where head
+    and CLIP are each sure of another class every product may be 0 in float32. A probability of 0 stays 0; the public
+    code yields NaN.
 
     Args:
         logits: of the head (..., T+1), no object last.
@@ -28,5 +28,11 @@ def ensemble_categories(logits: torch.Tensor, clip_logits: torch.Tensor, is_seen
         (..., T+1) that add up to 1, float32.
     """
     nothing = logits.softmax(-1)[..., -1:]  # (..., 1)
-    fused = fuse_scores(logits[..., :-1].softmax(-1), clip_logits.softmax(-1), is_seen, alpha, beta)  # (..., T)
-    return torch.cat([(1 - nothing) * fused / fused.sum(-1, keepdim=True), nothing], dim=-1)
+    share = torch.where(is_seen, logits.new_tensor(alpha), logits.new_tensor(beta))  # (T,)
+    fused = _times(1 - share, logits[..., :-1].log_softmax(-1)) + _times(share, clip_logits.log_softmax(-1))
+    return torch.cat([(1 - nothing) * fused.softmax(-1), nothing], dim=-1)
+
+
+def _times(share: torch.Tensor, logarithm: torch.Tensor) -> torch.Tensor:
+    """Their product, 0 where the share is 0, of an infinite logarithm too."""
+    return torch.where(share > 0, share * logarithm, 0.)

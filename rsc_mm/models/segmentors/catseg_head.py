@@ -26,7 +26,8 @@ class CATSegHead(BaseModule):
         init_cfg: see MMEngine's ``BaseModule``.
 
     Raises:
-        ValueError: the aggregator takes another number of prompts than the vocabulary has.
+        ValueError: the aggregator takes another number of prompts than the vocabulary has, or a class of training has
+            several texts.
     """
 
     align_corners = False
@@ -35,6 +36,10 @@ class CATSegHead(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.vocabulary = MODELS.build(vocabulary)
+        several = [texts for texts in self.vocabulary.train_queries[1] if len(texts) > 1]
+        if several:
+            raise ValueError(f"CATSegHead field 'vocabulary.classes': found the class of several texts {several[0]}, "
+                             "expected one in training; several are for 'vocabulary.test_classes'")
         self.aggregator = CostAggregator(**aggregator)
         prompts, channels = len(prompt_templates(self.vocabulary.prompts)), self.aggregator.cost_embedding.in_channels
         if channels != prompts:

@@ -20,12 +20,14 @@ class VocabularyEncoder(BaseModule):
 
     .. math:: E_{qp} = \mathrm{norm}(\mathrm{text}(\mathrm{template}_p(q)))
 
-    In training a class is one query, its name; at test 'dog; puppy' or an alias may give it several. While something of
-    the tower trains, texts are encoded anew in every step; at test, and for a frozen tower, once for each vocabulary.
+    A class may have several queries: 'dog; puppy', and at test by an alias too; whoever reads the features takes the
+    best of them. While something of the tower trains, texts are encoded anew in every step; at test, and for a frozen
+    tower, once for each vocabulary.
     The tower is a part of the model and of its checkpoint, so that classes can change later.
 
     Args:
-        classes: T classes of training: list, vocabulary or file, see `read_class_names`.
+        classes: T classes of training: list, vocabulary or file, see `read_class_names`; 'dog; puppy' is one class with
+            two queries.
         arch: the text tower, see `CLIPTextEncoder`.
         prompts: P templates or the name of a set, see `PROMPTS`. CAT-Seg's fine-tuned text has one; its frozen variant
             of the first version OpenAI's 80, 'imagenet'.
@@ -52,9 +54,6 @@ class VocabularyEncoder(BaseModule):
         self.synonyms = synonyms
         self._aliases = read_aliases(aliases)
         self.train_queries = class_queries(classes)
-        if any(len(texts) != 1 for texts in self.train_queries[1]):
-            raise ValueError("VocabularyEncoder field 'classes': found a class of several texts, expected one in "
-                             "training; several are for 'test_classes'")
         self._kept: torch.Tensor | None = None
         self.set_vocabulary(classes if test_classes is None else test_classes)
         self.register_load_state_dict_post_hook(lambda module, _: module._forget())

@@ -2,43 +2,20 @@ import copy
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
-from mmengine.structures import InstanceData
 from torch.nn import functional as F
 
-from rsc_mm.models.detectors import mask_features
+from rsc_mm.models.detectors import label_pixels, mask_features
 from rsc_mm.registry import MODELS
+
+from .tiny_panoptic import batch, tiny_panoptic
 
 pytestmark = pytest.mark.filterwarnings('ignore:torch.meshgrid:UserWarning')
 
 
 @pytest.fixture(scope='module')
 def model():
-    torch.manual_seed(0)
-    config = Config.fromfile('configs/shapes/panoptic_shapes.py').model
-    config.panoptic_head.num_queries = 8
-    config.panoptic_head.transformer_decoder.num_layers = 1
-    config.train_cfg.num_points = 64
-    found = MODELS.build(dict(config, _scope_='mmdet'))
-    found.init_weights()
-    return found
-
-
-def batch(model, sizes, training=True):
-    generator = torch.Generator().manual_seed(0)
-    inputs = [torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes]
-    samples = []
-    for height, width in sizes:
-        masks = torch.zeros(2, height, width, dtype=torch.uint8)
-        masks[0, :, :width // 2], masks[1, :, width // 2:] = 1, 1
-        sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width),
-                                             scale_factor=(1., 1.)))
-        sample.gt_instances = InstanceData(labels=torch.tensor([0, 9]), masks=BitmapMasks(masks.numpy(), height, width),
-                                           bboxes=torch.tensor([[0., 0, 1, 1]] * 2))
-        samples.append(sample)
-    return model.data_preprocessor(dict(inputs=inputs, data_samples=samples), training)
+    return tiny_panoptic()
 
 
 def test_a_step_reaches_every_trainable_parameter_and_no_frozen_one(model):
@@ -67,6 +44,25 @@ def test_a_test_pass_of_rectangles_equals_single_images(model):
         assert (stuff < 1000).all()
 
 
+@torch.no_grad()
+def test_pixels_of_a_test_pass_are_labelled_at_the_size_of_the_file(model):
+    changed = copy.deepcopy(model).eval()
+    changed.semantic_on = True
+    data = batch(changed, [(64, 96), (48, 80)], training=False)
+    data['data_samples'][1].set_metainfo(dict(ori_shape=(96, 160), scale_factor=(0.5, 0.5)))
+    found = [sample.pred_sem_seg.data for sample in changed(**data, mode='predict')]
+    assert [labels.shape for labels in found] == [(1, 64, 96), (1, 96, 160)]
+    assert all(0 <= labels.min() and labels.max() < 18 for labels in found)
+
+
+def test_labels_of_pixels_by_hand():
+    classes = torch.tensor([[0.9, 0.1, 0.], [0.2, 0.5, 0.3], [0.1, 0.5, 0.4]])  # the last column is no object
+    masks = torch.tensor([[[9., -9., 9., 5.]], [[-9., 9., 9., 5.]], [[-9., -9., 9., 5.]]])  # the last pixel is padding
+    assert label_pixels(classes, masks, (1, 3), (1, 3)).tolist() == [[0, 1, 0]]  # 1.2 against 1.1
+    slow = torch.einsum('nc,nhw->chw', classes[:, :2], masks[..., :3].repeat_interleave(2, 1).sigmoid()).argmax(0)
+    assert label_pixels(classes, masks, (1, 3), (2, 3)).equal(slow)
+
+
 def test_class_logits_against_a_slow_version(model):
     head = model.panoptic_head.eval()
     generator = torch.Generator().manual_seed(1)
@@ -93,6 +89,22 @@ def test_synonyms_take_the_best_and_things_follow_the_vocabulary(model):
     changed.set_vocabulary(['star', 'ring'])
     torch.testing.assert_close(both[..., 0], changed.panoptic_head.class_cosines(x).amax(-1))
     assert changed.panoptic_head.num_things == 2
+
+
+def test_synonyms_in_training():
+    found = tiny_panoptic(classes=[f'{i}; circle {i}' for i in range(6)] + ['disc; circle', 'sky; clouds']).train()
+    head = found.panoptic_head
+    assert found.classes[6:] == ('disc', 'sky') and head.num_classes == 8 and head.vocabulary.counts == [2] * 8
+    out, masks, features = torch.randn(1, 8, 64), torch.randn(1, 8, 5, 6), torch.randn(1, 64, 5, 6)
+    logits = head.class_logits(out, masks, features)
+    texts = [text for part in head.vocabulary.train_queries[1] for text in part]
+    head.vocabulary.train_queries = texts, [[text] for text in texts]
+    apart = head.class_logits(out, masks, features)
+    torch.testing.assert_close(logits[..., :8], apart[..., :16].unflatten(-1, (8, 2)).amax(-1))
+    torch.testing.assert_close(logits[..., 8], apart[..., 16])
+    found.eval()
+    seen = dict(zip(found.classes, found.is_seen.tolist()))
+    assert seen['circle'] and seen['clouds'] and not seen['star']  # by their second names
 
 
 def test_seen_classes_share_a_text_with_those_of_training(model):
@@ -140,6 +152,10 @@ def test_wrong_fields_are_named():
     config = Config.fromfile('configs/shapes/panoptic_shapes.py').model
     config.backbone.out_indices = (1, 2, 3, 4)
     with pytest.raises(ValueError, match=r"'backbone.out_indices': found \(1, 2, 3, 4\), expected the last to be 5"):
+        MODELS.build(dict(config, _scope_='mmdet'))
+    config = Config.fromfile('configs/shapes/panoptic_shapes.py').model
+    config.panoptic_head.vocabulary.test_classes = [f'class {i}' for i in range(1000)]
+    with pytest.raises(ValueError, match='found 1000 classes of test, expected at most 999'):
         MODELS.build(dict(config, _scope_='mmdet'))
     config = Config.fromfile('configs/shapes/panoptic_shapes.py').model
     config.panoptic_head.num_things_classes = 16

@@ -295,6 +295,7 @@ def test_bfloat16_is_finite(model):
     (dict(tower=dict(arch={**VIT, 'embed_dim': 36})), "'decode_head.in_channels': found 48, expected the tower's 36"),
     (dict(aggregator=dict(appearance_dim=48)), "'decode_head.aggregator.appearance_dim': found 48, expected .* 24"),
     (dict(vocabulary=dict(prompts='imagenet')), "field 'aggregator.prompt_channel': found 1, expected 80, the"),
+    (dict(vocabulary=dict(classes=['cat', 'dog; puppy'])), r"'vocabulary.classes': found .* several texts \['dog'"),
     (dict(vocabulary=dict(classes=['cat', 'cat'])), r"classes: found \['cat'\] twice, expected every name once"),
 ])
 def test_bad_fields_are_named(fields, message):
