@@ -41,6 +41,8 @@ EXTRAS = {
     # The documentation site, and the notebooks that the tests run.
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings-python>=2', 'latex2mathml>=3.77', 'nbclient>=0.10',
              'ipykernel>=6.29'],
+    # The CRF of projects/unsupervised_segmentation; pip builds it with a C++ compiler.
+    'crf': ['pydensecrf2>=1.1,<2'],
     # The page of projects/web_demo.
     'web': ['gradio>=6.20,<7'],
     # The last four build mmcv's operators: its pyproject.toml needs setuptools >= 77, its setup.py older than 81.

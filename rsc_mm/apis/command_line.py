@@ -65,7 +65,7 @@ def run_tool(main: Callable[[], None]) -> None:
     """Run a tool; an error about its input ends in its message and exit status 1, not in a traceback.
 
     Errors about the input are every OSError, and the ValueError, TypeError, RuntimeError and ImportError that this
-    package or the tool raises itself. Any other error keeps its traceback.
+    package, the tool, or a module beside it raises itself. Any other error keeps its traceback.
 
     Args:
         main: the tool.
@@ -74,7 +74,7 @@ def run_tool(main: Callable[[], None]) -> None:
         main()
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        own = last.filename.startswith(PACKAGE) or last.filename == main.__code__.co_filename
+        own = last.filename.startswith((PACKAGE, str(Path(main.__code__.co_filename).parent)))
         # A `raise` of ours has a message for the user; int('x') in a line of ours is a defect.
         if isinstance(error, OSError) or (own and (last.line or '').startswith('raise ')):
             sys.exit(str(error))

@@ -125,13 +125,23 @@ def matched_iou(clusters: torch.Tensor, labels: torch.Tensor, num_classes: int) 
     joint = torch.bincount(pairs, minlength=size * num_classes).view(size, num_classes).double()  # (clusters, T)
     union = joint.sum(0) + joint.sum(1, keepdim=True) - joint
     iou = torch.where(union > 0, joint / union, 0.)
-    rows, columns = _best_assignment(iou)
+    rows, columns = best_assignment(iou)
     assigned = torch.full((size, ), -1).index_put((rows, ), columns)
     return 100 * iou[rows, columns].sum().item() / int((joint.sum(0) > 0).sum()), assigned
 
 
-def _best_assignment(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the one to one assignment with the greatest sum."""
+def best_assignment(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the one to one assignment with the greatest sum (Hungarian matching).
+
+    Args:
+        scores: (M, N).
+
+    Returns:
+        Row and column of each of the min(M, N) pairs.
+
+    Raises:
+        ImportError: SciPy is not installed; the message names the extra.
+    """
     optimize = optional_module('scipy.optimize', 'SciPy', 'Hungarian matching')
     rows, columns = optimize.linear_sum_assignment(scores.numpy(), maximize=True)
     return torch.from_numpy(rows), torch.from_numpy(columns)
