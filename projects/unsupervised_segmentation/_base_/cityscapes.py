@@ -1,6 +1,5 @@
 # Cityscapes, 27 classes: trained on five crops of the 2,975 fine training images, tested on the 500 of val.
 data_root = '{{$CITYSCAPES_ROOT:data/cityscapes}}'
-model = dict(num_codes=2048, num_classes=27, crf=dict())
 train_dataloader = dict(
     batch_size=16,
     num_workers=8,

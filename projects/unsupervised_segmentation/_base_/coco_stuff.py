@@ -1,7 +1,6 @@
 # COCO-Stuff, 27 classes, from the official pngs of stuffthingmaps. The public protocol takes IIC's lists of 49,629
 # images of train2017 and 2,175 of val2017, which are not at hand: without them (`ann_file`) all images count.
 data_root = '{{$COCO_ROOT:data/coco}}'
-model = dict(num_codes=2048, num_classes=27, crf=dict())
 train_dataloader = dict(
     batch_size=16,
     num_workers=8,

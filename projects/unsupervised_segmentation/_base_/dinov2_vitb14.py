@@ -10,7 +10,10 @@ model = dict(
         arch='vit_base_patch14_dinov2',
         readout='vanilla',
         init_cfg=dict(type='Pretrained', checkpoint='data/checkpoints/dinov2_vitb14_pretrain.pth')),
-    head=dict(type='rsc_mm.TransformerHead', num_tokens=23 * 23))
+    num_codes=2048,
+    head=dict(type='rsc_mm.TransformerHead', num_tokens=23 * 23),
+    num_classes=27,
+    crf=dict())
 square = [
     dict(type='Resize', scale=(100000, side), keep_ratio=True, interpolation='nearest'),
     dict(type='CenterCrop', crop_size=side),

@@ -10,7 +10,10 @@ model = dict(
         arch='eva02_base_patch16_clip_224',
         readout='value',
         init_cfg=dict(type='Pretrained', checkpoint='data/checkpoints/EVA02_CLIP_B_psz16_s8B.pt')),
-    head=dict(type='rsc_mm.TransformerHead', num_tokens=20 * 20))
+    num_codes=2048,
+    head=dict(type='rsc_mm.TransformerHead', num_tokens=20 * 20),
+    num_classes=27,
+    crf=dict())
 square = [
     dict(type='Resize', scale=(100000, side), keep_ratio=True, interpolation='nearest'),
     dict(type='CenterCrop', crop_size=side),
