@@ -1,4 +1,4 @@
-# 750 steps of 8 scenes, three times through the training split.
+# 750 steps of 4 scenes, one and a half times through the training split.
 _base_ = 'panoptic_368k.py'
 train_cfg = dict(max_iters=750, val_interval=750)
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=0.1))
