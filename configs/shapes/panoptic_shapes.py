@@ -1,7 +1,7 @@
 # Panoptic segmentation in small, on the original tiny tower (FC-CLIP's pattern): trained without heart, cross and
 # hourglass, tested on all 18 classes. Masks classified by CLIP alone: --cfg-options model.alpha=1 model.beta=1.
 # Commands: python tools/train.py configs/shapes/panoptic_shapes.py
-# Measured here: not measured; six steps and the tests show that it trains and tests.
+# Measured here: see README.md.
 _base_ = [
     '../_base_/models/panoptic_shapes.py', '../_base_/datasets/shapes_panoptic_segments.py',
     '../_base_/schedules/panoptic_shapes.py', '../_base_/panoptic_runtime.py'

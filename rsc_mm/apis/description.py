@@ -151,4 +151,7 @@ def to_plain(value: Any) -> Any:
 
 
 def _decode(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and value[:1] in '{[0123456789' and value else value
+    try:
+        return json.loads(value) if isinstance(value, str) and value[:1] in '{[0123456789' and value else value
+    except ValueError:  # of another code, such as the date of a training
+        return value

@@ -178,6 +178,9 @@ def test_what_cannot_be_loaded_is_named(eva, tmp_path):
         rsc_mm.load(tmp_path / 'nothing.pt')
     with pytest.raises(CheckpointError, match=r"tower.pth: found no \['backbone', 'arch', 'readout'\] in its metadata"):
         rsc_mm.load(folder / 'tower.pth')
+    torch.save(dict(meta=dict(time='20261126_021322', epoch=3), state_dict={}), tmp_path / 'iter_750.pth')  # MMEngine's
+    with pytest.raises(CheckpointError, match=r"iter_750.pth: found no \['backbone', 'arch', 'readout'\] in its metad"):
+        rsc_mm.load(tmp_path / 'iter_750.pth')
     with pytest.raises(ValueError, match='found .* and no last_checkpoint, expected a folder with config.json'):
         rsc_mm.load(tmp_path)
     (tmp_path / 'config.json').write_text('{}')
