@@ -37,6 +37,10 @@ EXTRAS = {
     'det': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmdetection>=3.5,<3.6'],
     'seg': ['onedl-mmcv>=2.3,<2.4', 'onedl-mmsegmentation>=1.4,<1.5'],
     'vis': ['matplotlib>=3.7', 'scikit-learn>=1.4', 'scipy>=1.10'],
+    # What results hand to supervision, and what `rescore` takes from it.
+    'draw': ['supervision>=0.26'],
+    # The parity test of projects/llava; LLaVA itself pins its own version.
+    'llava': ['transformers>=4.37'],
     'export': ['onnx>=1.18', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
     # The documentation site, and the notebooks that the tests run.
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings-python>=2', 'latex2mathml>=3.77', 'nbclient>=0.10',
@@ -45,6 +49,8 @@ EXTRAS = {
     'crf': ['pydensecrf2>=1.1,<2'],
     # The page of projects/web_demo.
     'web': ['gradio>=6.20,<7'],
+    # Its test in a real browser, a Chromium of the PATH or of `playwright install chromium`.
+    'browser': ['playwright>=1.50'],
     # The last four build mmcv's operators: its pyproject.toml needs setuptools >= 77, its setup.py older than 81.
     'dev': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.6', 'mypy>=1.15', 'setuptools>=77,<81', 'wheel', 'ninja',
             'psutil'],

@@ -194,7 +194,7 @@ if [[ $what == core ]]; then
   check='import rsc_mm'
 else
   steps=3
-  run_step 'core packages and test tools (about 3 GB to download)' 120 install_core '.[onedl,vis,export,web,dev,docs]'
+  run_step 'core packages and test tools (about 3 GB to download)' 120 install_core '.[onedl,vis,draw,export,web,dev,docs]'
   folder=$(wheel_folder)
   mmcv=$(sed -n 's/^onedl-mmcv==//p' constraints.txt)
   rm -f .venv/.installing # a build can be interrupted without harm to what is installed

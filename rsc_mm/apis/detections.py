@@ -1,5 +1,6 @@
 """What a detector finds in an image."""
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -7,7 +8,7 @@ from pycocotools import mask as mask_utils
 
 from rsc_mm.visualization.drawing import blend_labels, draw_boxes
 
-from .results import Result
+from .results import Result, supervision_detections
 
 COLOURS = {True: (40, 110, 230), False: (230, 80, 20)}
 """Of classes that the detector was trained on, and of all others."""
@@ -57,6 +58,10 @@ class Detections(Result):
             code = mask_utils.encode(np.asfortranarray(mask, np.uint8))
             entry['mask'] = dict(size=code['size'], counts=code['counts'].decode())
         return found
+
+    def to_supervision(self) -> Any:
+        """See `supervision_detections`."""
+        return supervision_detections(self.boxes, self.scores, self.labels, self.names, self.masks)
 
     def picture(self) -> Image.Image:
         """The image with every object: trained classes in blue, all others in orange, the best on top."""

@@ -1,11 +1,14 @@
 """What `DenseCLIP` finds: plain arrays that can be drawn."""
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from rsc_mm.datasets.label_maps import write_label_map
+from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.files import replacing
 from rsc_mm.visualization.drawing import (
     add_legend,
@@ -81,6 +84,19 @@ class RegionClasses(Result):
         """The best class of each region, None where a mask covers no token."""
         return [self.classes[label] if label >= 0 else None for label in self.labels]
 
+    @property
+    def boxes(self) -> np.ndarray:
+        """The regions' boxes (K, 4) float32 in pixels; of masks the boxes around them."""
+        if self.regions.ndim == 2:
+            return np.asarray(self.regions, np.float32)
+        return np.array([_extent(mask) for mask in self.regions], np.float32).reshape(-1, 4)  # (K, 4), K = 0 too
+
+    def to_supervision(self) -> Any:
+        """See `supervision_detections`; a mask that covers no token has the class_id -1 and no name."""
+        masks = self.regions if self.regions.ndim == 3 else None
+        return supervision_detections(self.boxes, self.scores.max(axis=1, initial=0), self.labels,
+                                      [name or '' for name in self.names], masks)
+
     def picture(self) -> Image.Image:
         """The image with every region and its name in the colour of its class."""
         colours, labels = class_colours_rgb(len(self.classes)), self.labels
@@ -91,11 +107,8 @@ class RegionClasses(Result):
             for mask, colour in zip(self.regions, own):
                 grown = enlarge(mask.astype(np.uint8), labels=True).astype(bool)
                 image[grown] = blend_labels(image[grown], np.zeros(int(grown.sum()), int), [colour])
-            boxes = np.array([_extent(mask) for mask in self.regions], np.float32).reshape(-1, 4)
-        else:
-            boxes = self.regions
         picture = Image.fromarray(image)
-        draw_boxes(picture, boxes * factor, texts, own)
+        draw_boxes(picture, self.boxes * factor, texts, own)
         return picture
 
     def __repr__(self) -> str:
@@ -206,6 +219,30 @@ class Retrieval(Result):
     def __repr__(self) -> str:
         rows = ', '.join(f'{i} ({self.scores[i]:.3f})' for i in self.order[:10])
         return f'{len(self.order)} images by {self.name!r}: {rows}'
+
+
+def supervision_detections(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, names: Sequence[str],
+                           masks: np.ndarray | None) -> Any:
+    """A result for supervision, whose annotators, trackers and counters take it from there.
+
+    Args:
+        boxes: (N, 4) as (x1, y1, x2, y2) in pixels.
+        scores: (N,).
+        labels: (N,) numbers of classes.
+        names: the class of each.
+        masks: (N, H, W), or None.
+
+    Returns:
+        ``supervision.Detections`` with ``data['class_name']``, which its annotators of labels write.
+
+    Raises:
+        ImportError: supervision is not installed.
+    """
+    supervision = optional_module('supervision', 'supervision', 'to_supervision()', 'draw')
+    return supervision.Detections(
+        xyxy=np.asarray(boxes, np.float32), confidence=np.asarray(scores, np.float32),
+        class_id=np.asarray(labels, int), mask=None if masks is None else np.asarray(masks, bool),
+        data={'class_name': np.array(names, dtype=str)})
 
 
 def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:

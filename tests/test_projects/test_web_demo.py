@@ -1,4 +1,5 @@
 """The page to try a tower: what it does without a browser, and many users at once."""
+import io
 import os
 import shutil
 import subprocess
@@ -162,15 +163,17 @@ IGNORED = [pytest.mark.filterwarnings('ignore::DeprecationWarning'), pytest.mark
 class TestOpened:
     pytestmark = IGNORED
 
-    def test_fifty_requests_are_answered_in_order_and_to_whom_they_belong(self, opened, examples, monkeypatch):
+    def test_fifty_requests_are_answered_in_order_and_to_whom_they_belong(self, opened, examples, monkeypatch,
+                                                                          tmp_path):
         page, address, answers = opened
         from gradio_client import Client, handle_file
+        Image.open(examples[1]).crop((0, 0, 240, 30)).save(strip := tmp_path / 'strip.png')  # few pixels and tokens
         seen = []
         answer = answers.answer
         monkeypatch.setattr(answers, 'answer', lambda action, state: seen.append(state.point) or answer(action, state))
         clients = [Client(address, verbose=False, download_files=False) for _ in range(5)]
-        points = [f'{5 + i}, {7 + 2 * i}' for i in range(50)]
-        file, jobs = handle_file(examples[1]), []
+        points = [f'{5 + 4 * i}, {3 + i // 2}' for i in range(50)]
+        file, jobs = handle_file(strip), []
         with answers.lock:  # nothing is answered until all wait
             for i, point in enumerate(points):
                 jobs.append(clients[i % 5].submit(file, '1', NAMES, point, '', api_name='/affinity'))
@@ -180,7 +183,7 @@ class TestOpened:
         state = answers.towers['one']
         for point, result in list(zip(points, results))[::7]:
             x, y = map(float, point.split(','))
-            expected = pixels(state.affinity(examples[1], (x, y)).picture())
+            expected = pixels(state.affinity(strip, (x, y)).picture())
             assert np.array_equal(pixels(Image.open(picture_of(result[2]))), expected)
         links = [point.replace(', ', '%2C+') for point in points]
         assert all(f'point={link}&' in result[1]['value'] for link, result in zip(links, results))
@@ -190,6 +193,130 @@ class TestOpened:
         client = Client(opened[1], verbose=False)
         found = client.predict(handle_file(examples[0]), '0', '<b>star</b>, <b>star</b>', '', '', api_name='/class_map')
         assert 'class="error"' in found[0] and '&lt;b&gt;star&lt;/b&gt;' in found[0] and not found[1]['visible']
+
+
+CHROMIUMS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
+
+
+@pytest.fixture(scope='module')
+def browser():
+    """A headless Chromium: of the PATH, or the one that playwright installed (PLAYWRIGHT_BROWSERS_PATH)."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed ([browser])')
+    with playwright.sync_playwright() as run:
+        path = next(filter(None, map(shutil.which, CHROMIUMS)), run.chromium.executable_path)
+        if not os.path.exists(path):
+            pytest.skip(f'no Chromium: none of {CHROMIUMS} on PATH, none by `playwright install chromium`')
+        browser = run.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+class TestInABrowser:
+    """What a user sees and does; the screenshots lie in the temporary folder of each test."""
+
+    pytestmark = IGNORED
+
+    @pytest.fixture
+    def visit(self, opened, browser):
+        """The page in a fresh window of a given width."""
+        contexts = []
+
+        def visit(width, query=''):
+            contexts.append(browser.new_context(viewport=dict(width=width, height=900)))
+            contexts[-1].set_default_timeout(60_000)
+            page = contexts[-1].new_page()
+            page.goto(opened[1] + query)
+            page.locator('#names textarea').wait_for()
+            return page
+
+        yield visit
+        for context in contexts:
+            context.close()
+
+    def test_choose_an_example_type_names_click_a_point(self, visit, towers, examples, tmp_path):
+        page, model = visit(1280), towers['one']
+        page.locator('#examples button').nth(2).click()
+        page.locator('#message h3', has_text='Class map').wait_for()
+        page.locator('#names textarea').fill(NAMES)
+        shown = source(page, 'tower0')
+        page.get_by_role('button', name='Class map', exact=True).click()
+        names = ['star', 'heart; love', 'dots']
+        pictures = [picture(page, f'tower{i}', after=shown) for i in range(3)]
+        expected = pixels(model.class_map(examples[2], names).picture())  # with its legend
+        assert all(np.array_equal(found, expected) for found in pictures)
+        sides = [page.locator(f'#tower{i}').bounding_box() for i in range(3)]
+        assert sides[0]['y'] == sides[1]['y'] == sides[2]['y']
+        assert all(a['x'] + a['width'] <= b['x'] for a, b in zip(sides, sides[1:]))
+        page.screenshot(path=tmp_path / 'class_map.png', full_page=True)
+
+        shown = source(page, 'tower0')
+        page.locator('#image img').click(position=dict(x=60, y=90))
+        page.locator('#message h3', has_text='Affinity to the point').wait_for()
+        found = picture(page, 'tower0', after=shown)
+        x, y = map(int, page.locator('#point').locator('input, textarea').input_value().split(','))
+        assert np.array_equal(found, pixels(model.affinity(examples[2], (x, y)).picture()))
+        page.screenshot(path=tmp_path / 'affinity.png', full_page=True)
+
+        link = page.locator('#link').locator('input, textarea').input_value()
+        again = visit(1280, '?' + link.partition('?')[2])
+        assert np.array_equal(picture(again, 'tower0'), found)
+        assert again.locator('#names textarea').input_value() == NAMES
+
+    def test_drop_an_own_image_and_read_an_error(self, visit, towers, tmp_path):
+        page, own = visit(1280), PROJECT.parent / 'shapes_clip/scene.jpg'
+        page.locator('#image img').wait_for()
+        drop(page, own)
+        page.locator('#names textarea').fill('<b>star</b>, <b>star</b>')
+        button = page.get_by_role('button', name='Class map', exact=True)
+        button.click()
+        error = page.locator('#message .error')
+        error.wait_for()
+        assert "found ['<b>star</b>'] twice" in error.inner_text() and error.get_attribute('role') == 'alert'
+        assert not page.locator('#tower0 img').is_visible() and not page.locator('#link').is_visible()
+        page.screenshot(path=tmp_path / 'error.png', full_page=True)
+        page.locator('#names textarea').fill(NAMES)
+        button.click()
+        expected = towers['one'].class_map(own, ['star', 'heart; love', 'dots']).picture()
+        assert np.array_equal(picture(page, 'tower0'), pixels(expected))
+        assert not error.is_visible()
+
+    def test_a_phone_scrolls_down_only(self, visit, tmp_path):
+        page = visit(390)
+        page.get_by_role('button', name='Class map', exact=True).click()
+        picture(page, 'tower2')
+        page.screenshot(path=tmp_path / 'phone.png', full_page=True)
+        assert page.evaluate('document.documentElement.scrollWidth') <= 390
+        sides = [page.locator(f'#tower{i}').bounding_box() for i in range(3)]
+        assert all(a['y'] + a['height'] <= b['y'] for a, b in zip(sides, sides[1:]))  # one below the other
+        assert all(0 <= side['x'] and side['x'] + side['width'] <= 390 for side in sides)
+
+
+def source(page, element):
+    return page.locator(f'#{element} img').get_attribute('src')
+
+
+def picture(page, element, after=None):
+    """Pixels of the picture in an element of the page, once another one than ``after`` is there."""
+    image = page.locator(f'#{element} img')
+    image.wait_for()
+    if after:
+        page.wait_for_function('([id, old]) => document.querySelector(`#${id} img`).getAttribute("src") !== old',
+                               arg=[element, after])
+    return pixels(Image.open(io.BytesIO(page.request.get(image.evaluate('image => image.src')).body())))
+
+
+def drop(page, path):
+    """A file dropped on the image, as from the desktop."""
+    data = page.evaluate_handle("""([bytes, name]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], name, {type: 'image/jpeg'}));
+        return data;
+    }""", [list(path.read_bytes()), path.name])
+    before = source(page, 'image')
+    page.locator('#image img').dispatch_event('drop', dict(dataTransfer=data))
+    page.wait_for_function('old => document.querySelector("#image img")?.getAttribute("src") !== old', arg=before)
+    page.locator('#image img').wait_for()
 
 
 def waiting(page):

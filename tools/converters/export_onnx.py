@@ -15,7 +15,9 @@ from pathlib import Path
 import rsc_mm
 from rsc_mm.apis.command_line import run_tool, tool_parser
 from rsc_mm.apis.detection import load_detector
-from rsc_mm.apis.export import GRAPHS, DetectorGraph, export, report
+from rsc_mm.apis.export import GRAPHS, DetectorGraph, export, open_file, report
+from rsc_mm.apis.export.agreement import compare_detections
+from rsc_mm.datasets.annotations import list_images
 
 
 def main() -> None:
@@ -25,16 +27,21 @@ def main() -> None:
     parser.add_argument('--config', help='configuration of the detector')
     parser.add_argument('--out', type=Path, required=True, help='file ending in .onnx or .pt2')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT if it is there')
+    parser.add_argument('--images', help='folder: what the file of a detector finds there, beside the detector')
     args = parser.parse_args()
-    if (args.what == 'detector') != bool(args.config) or (args.cfg_options and not args.config):
-        parser.error('--what detector needs --config, and --config and --cfg-options belong to it')
+    if (args.what == 'detector') != bool(args.config) or ((args.cfg_options or args.images) and not args.config):
+        parser.error('--what detector needs --config, and --config, --images and --cfg-options belong to it')
+    images = list_images(args.images).img_paths if args.images else []
     if args.config:
-        graph = DetectorGraph(load_detector(args.config, args.checkpoint, device='cpu', options=args.cfg_options).model)
+        detector = load_detector(args.config, args.checkpoint, device='cpu', options=args.cfg_options)
+        graph = DetectorGraph(detector.model).eval()
     else:
         graph = GRAPHS[args.what](rsc_mm.load(args.checkpoint, device='cpu'))
     differences = export(graph, args.out, args.overwrite)
     print(report(graph, differences))
     print(f'wrote {args.out} ({args.out.stat().st_size / 2**20:.1f} MiB)')
+    if images:
+        print(compare_detections(detector, graph, open_file(args.out, graph), images))
 
 
 if __name__ == '__main__':

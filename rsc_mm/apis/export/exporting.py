@@ -3,10 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .graphs import Graph
-from .onnx_file import write_onnx
-from .program import write_program
+from .onnx_file import open_onnx, write_onnx
+from .ports import Run
+from .program import open_program, write_program
 
 WRITERS: dict[str, Callable] = {'.onnx': write_onnx, '.pt2': write_program}
+READERS: dict[str, Callable] = {'.onnx': open_onnx, '.pt2': open_program}
 
 
 def export(graph: Graph, out: str | Path, overwrite: bool = False) -> dict[tuple[int, ...], float]:
@@ -46,6 +48,16 @@ def export(graph: Graph, out: str | Path, overwrite: bool = False) -> dict[tuple
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out}: is there already; give another name, or --overwrite to replace it')
     return WRITERS[out.suffix](graph, out) or {}
+
+
+def open_file(path: Path, graph: Graph) -> Run:
+    """What `export` wrote, to be run: inputs to outputs, on the CPU.
+
+    Args:
+        path: file ending in .onnx or .pt2.
+        graph: what it was made of.
+    """
+    return READERS[path.suffix](path, graph)
 
 
 def report(graph: Graph, differences: dict[tuple[int, ...], float]) -> str:

@@ -9,6 +9,7 @@ from rsc_mm.utils.dependencies import optional_module
 from rsc_mm.utils.files import replacing
 
 from .graphs import Graph
+from .ports import Run
 from .program import describe, open_shapes, quiet, trace
 
 TOLERANCE = 1e-4
@@ -96,10 +97,24 @@ def run(file: Path, graph: Graph, values: tuple[torch.Tensor, ...]) -> list[torc
         graph: names the inputs.
         values: its inputs.
     """
+    return open_onnx(file, graph)(values)
+
+
+def open_onnx(file: Path, graph: Graph) -> Run:
+    """An ONNX file to be run many times, on the CPU.
+
+    Args:
+        file: ONNX.
+        graph: names the inputs.
+    """
     import onnxruntime
     session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
-    feeds = {port.name: value.numpy() for port, value in zip(graph.inputs, values)}
-    return [torch.from_numpy(array) for array in session.run(None, feeds)]
+
+    def run(values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        feeds = {port.name: value.numpy() for port, value in zip(graph.inputs, values)}
+        return [torch.from_numpy(array) for array in session.run(None, feeds)]
+
+    return run
 
 
 @torch.no_grad()

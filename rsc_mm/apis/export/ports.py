@@ -1,7 +1,11 @@
 """What goes into an exported file and what comes out: names, axes and meaning."""
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+Run = Callable[[tuple[torch.Tensor, ...]], list[torch.Tensor]]
+"""A graph's inputs to its outputs, by whatever runs its file."""
 
 
 @dataclass(frozen=True)

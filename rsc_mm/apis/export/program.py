@@ -13,6 +13,7 @@ from torch.fx.experimental import _config as symbolic
 from rsc_mm.utils.files import replacing
 
 from .graphs import Graph
+from .ports import Run
 
 SHAPES: Any = symbolic  # its functions are made at run time
 
@@ -92,3 +93,14 @@ def write_program(graph: Graph, out: Path) -> None:
     program = trace(graph)
     with replacing(out) as beside:
         torch.export.save(program, beside, extra_files={'rsc_mm.json': json.dumps(describe(graph))})
+
+
+def open_program(file: Path, graph: Graph) -> Run:
+    """A program to be run many times.
+
+    Args:
+        file: of `write_program`.
+        graph: not used; ONNX files need it.
+    """
+    module = torch.export.load(file).module()
+    return lambda values: list(module(*values))

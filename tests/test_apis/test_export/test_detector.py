@@ -1,12 +1,17 @@
 """An exported F-ViT detects what `FViT.predict` detects, with the vocabulary as an input."""
 import json
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 from torchvision.ops import batched_nms
 
-from rsc_mm.apis.export import DetectorGraph, export, onnx_file
+from rsc_mm.apis.detection import Detector
+from rsc_mm.apis.export import DetectorGraph, export, onnx_file, open_file
+from rsc_mm.apis.export.agreement import Agreement, compare_detections
 from rsc_mm.apis.export.detector import best, suppress
 
 pytest.importorskip('mmdet', reason='mmdet is not installed')
@@ -66,6 +71,56 @@ def test_onnxruntime_detects_the_same_on_three_shapes(exported):
         values = graph.example(1, *size)
         ours, theirs = onnx_file.call(graph, values), onnx_file.run(out, graph, values)
         assert max(map(onnx_file.difference, theirs, ours)) < 1e-4 and (ours[1] > 0).any()
+
+
+PIPELINE = [
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i, shape in enumerate(((60, 90, 3), (128, 100, 3))):
+        pixels = np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f'{i}.png')
+    return [tmp_path / '0.png', tmp_path / '1.png']
+
+
+@pytest.fixture
+def ready(detector):
+    """The detector with its test pipeline."""
+    return Detector(detector, Config(dict(default_scope='mmdet',
+                                          test_dataloader=dict(dataset=dict(pipeline=PIPELINE)))))
+
+
+def test_the_graph_agrees_on_images(ready, photos):
+    """Resized and coloured as the detector's own pipeline does it."""
+    graph = DetectorGraph(ready.model).eval()
+    found = compare_detections(ready, graph, lambda values: onnx_file.call(graph, values), photos, score=0.01)
+    assert found.images == 2 and 0 < found.expected == found.found == found.same <= 40
+    assert found.score < 1e-5 and found.box < 1e-3
+    blind = compare_detections(ready, graph, lambda values: onnx_file.call(graph, (255 - values[0], *values[1:])),
+                               photos, score=0.01)
+    assert blind.expected == found.expected and blind.same < found.same
+
+
+@pytest.mark.slow
+def test_the_file_agrees_on_images(ready, exported, photos):
+    graph, out, _ = exported
+    found = compare_detections(ready, graph, open_file(out, graph), photos, score=0.01)
+    assert found.expected == found.same and found.score < 1e-4 and found.box < 1e-2
+
+
+def test_agreement_by_hand():
+    boxes, scores = torch.tensor([[0., 0, 10, 10], [20, 20, 40, 40], [5, 5, 9, 9]]), torch.tensor([0.9, 0.5, 0.3])
+    labels = torch.tensor([0, 1, 1])
+    found = Agreement()
+    found.add((boxes, scores, labels), (boxes[[1, 0]] + 0.01, torch.tensor([0.25, 0.9]), torch.tensor([1, 2])))
+    assert (found.images, found.expected, found.found, found.same) == (1, 3, 2, 1)  # the first has another class
+    assert found.score == 0.25 and found.box == pytest.approx(0.01, abs=1e-5)
+    found.add((boxes[:0], scores[:0], labels[:0]), (boxes, scores, labels))
+    assert (found.images, found.expected, found.found, found.same) == (2, 3, 5, 1)
+    assert str(found).startswith('2 images: the model finds 3 objects, the file 5, 1 of them the same; scores differ')
 
 
 @pytest.mark.slow
