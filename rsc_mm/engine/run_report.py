@@ -12,7 +12,7 @@ from rsc_mm.visualization.curves import draw_curves
 from .safe_checkpoint_hook import last_checkpoint
 from .training_log import TrainingLog, read_training_log
 
-HEADLINES = ('top1', 'macc', 'miou', 'ap50')
+HEADLINES = ('top1', 'macc', 'miou', 'ap50', 'pq')
 """Metrics whose curves are drawn; where a run has none of them, all are."""
 
 
@@ -68,12 +68,23 @@ def curve_groups(log: TrainingLog) -> dict[str, dict[str, tuple[list[int], list[
     """
     losses = dict.fromkeys(key for row in log.steps for key in row if 'loss' in key)
     metrics = list(dict.fromkeys(key for row in log.validations for key in row))
-    headlines = [key for key in metrics if any(name in key.lower() for name in HEADLINES)] or metrics
     steps, shares = log.curve('padding')
     return {'loss': {key: log.curve(key) for key in losses},
-            'validation': {key: log.metric(key) for key in headlines},
+            'validation': {key: log.metric(key) for key in headline_metrics(metrics)},
             'seconds a step': {'step': log.curve('time'), 'of it waiting for data': log.curve('data_time')},
             'padding (% of tokens)': {'padding': (steps, [100 * share for share in shares])}}
+
+
+def headline_metrics(metrics: list[str]) -> list[str]:
+    """The metrics that are drawn: all of them in one panel could not be told apart.
+
+    Args:
+        metrics: names of a validation. Beside mIoU neither mAcc nor the other convention of both is drawn.
+    """
+    found = [key for key in metrics if any(name in key.lower() for name in HEADLINES)] or metrics
+    if any('miou' in key.lower() for key in found):
+        found = [key for key in found if 'macc' not in key.lower() and 'present' not in key]
+    return found
 
 
 def describe_recipe(config: Config) -> str:

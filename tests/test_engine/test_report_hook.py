@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from rsc_mm.engine.run_report import curve_groups, describe_recipe, report_text
+from rsc_mm.engine.run_report import curve_groups, describe_recipe, headline_metrics, report_text
 from rsc_mm.engine.training_log import TrainingLog, read_training_log
 from rsc_mm.models.region_preprocessor import padding_share
 from tests.test_engine.toy import KillAt, Numbers, toy_runner
@@ -50,6 +50,14 @@ def test_metrics_of_the_headline_come_first_and_all_where_there_is_none():
     assert list(curve_groups(log)['validation']) == ['boxes_top1']
     log.validations = [dict(recall=1.)]
     assert curve_groups(log)['validation'] == {'recall': ([4], [1.])}
+
+
+def test_a_segmentation_draws_few_enough_curves_to_tell_apart():
+    metrics = ['mIoU', 'mIoU_present', 'mAcc', 'mAcc_present', 'aAcc', 'mIoU_held_out', 'mIoU_present_held_out',
+               'mAcc_held_out']
+    assert headline_metrics(metrics) == ['mIoU', 'mIoU_held_out']
+    assert headline_metrics(['PQ', 'SQ', 'RQ', 'PQ_things', 'mIoU']) == ['PQ', 'PQ_things', 'mIoU']
+    assert headline_metrics(['boxes_top1', 'boxes_macc', 'boxes_top5']) == ['boxes_top1', 'boxes_macc']
 
 
 def test_recipe_counts_epochs_or_steps():

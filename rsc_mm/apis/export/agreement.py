@@ -92,7 +92,8 @@ def _predict(detector: Detector, pixels: np.ndarray) -> tuple[torch.Tensor, Foun
     with DefaultScope.overwrite_default_scope(detector.config.get('default_scope', 'mmdet')):
         data = Compose(pipeline)(dict(img=np.ascontiguousarray(pixels[:, :, ::-1]), img_id=0))
         batch = detector.model.data_preprocessor(dict(inputs=[data['inputs']], data_samples=[data['data_samples']]))
-        found = detector.model.predict(**batch, rescale=False)[0].pred_instances.cpu()
+        samples = detector.model.predict(batch['inputs'], batch['data_samples'], rescale=False)
+        found = samples[0].pred_instances.cpu()
     return data['inputs'], (found.bboxes, found.scores, found.labels)
 
 
