@@ -1,7 +1,7 @@
 # CAUSE-TR in small on Shapes: 18 clusters, the tiny CLIP or any tower distilled from it by --checkpoint.
 # Paper: no figure. The protocol is that of R-SC's table 5.
 # Command: python projects/unsupervised_segmentation/run.py projects/unsupervised_segmentation/shapes.py
-# Measured here: see README.md
+# Measured here: see README.md.
 _base_ = ['_base_/shapes.py', '../../configs/_base_/datasets/shapes_semantic.py', '_base_/runtime.py']
 test_dataloader = dict(dataset=dict(pipeline={{_base_.train_pipeline}}))
 groups = {{_base_.test_evaluator.groups}}
