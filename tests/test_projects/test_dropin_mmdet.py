@@ -25,8 +25,8 @@ NAMES = ['mask_rcnn', 'atss', 'dino']
 COCO_MINI = Path(os.environ.get('RSC_MM_COCO_MINI', REPOSITORY.parent / 'shared' / 'coco_mini'))
 # Fewer layers, proposals and queries than stock, so that a step takes a second on one core.
 SMALLER = {
-    'mask_rcnn': {'model.roi_head.bbox_head.fc_out_channels': 64, 'model.train_cfg.rpn_proposal.max_per_img': 100,
-                  'model.roi_head.mask_head.num_convs': 1, 'model.test_cfg.rpn.max_per_img': 100,
+    'mask_rcnn': {'model.roi_head.bbox_head.fc_out_channels': 64, 'model.train_cfg.rpn_proposal.max_per_img': 30,
+                  'model.roi_head.mask_head.num_convs': 1, 'model.test_cfg.rpn.max_per_img': 30,
                   'model.test_cfg.rcnn.max_per_img': 10},
     'atss': {'model.bbox_head.stacked_convs': 1},
     'dino': {'model.num_queries': 30, 'model.encoder.num_layers': 1, 'model.decoder.num_layers': 2,
