@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import rsc_mm
-from rsc_mm.apis.export import GRAPHS, DenseGraph, ImageGraph, RegionGraph, export, onnx_file, trace
+from rsc_mm.apis.export import GRAPHS, DenseGraph, ImageGraph, RegionGraph, export, onnx_file, program, trace
 from rsc_mm.apis.images import read_one
 from rsc_mm.models import EVACLIPViT
 from rsc_mm.models.region_preprocessor import RegionPreprocessor
@@ -30,10 +30,26 @@ def model():
     return model_of(randomize(EVACLIPViT({**GOLDEN_ARCH, 'depth': 2}), 0))
 
 
+@pytest.fixture(scope='module')
+def graphs(model):
+    """Each is traced once, for its ONNX file and its program: most of the time goes there."""
+    traced = {}
+
+    def once(graph):
+        if graph not in traced:
+            traced[graph] = trace(graph)
+        return traced[graph]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_file, 'trace', once)
+        patch.setattr(program, 'trace', once)
+        yield {name: graph(model) for name, graph in GRAPHS.items()}
+
+
 @pytest.fixture(scope='module', params=GRAPHS)
-def exported(request, model, tmp_path_factory):
+def exported(request, graphs, tmp_path_factory):
     """A graph, its file and what the comparison at export found."""
-    graph, out = GRAPHS[request.param](model), tmp_path_factory.mktemp('onnx') / f'{request.param}.onnx'
+    graph, out = graphs[request.param], tmp_path_factory.mktemp('onnx') / f'{request.param}.onnx'
     return graph, out, export(graph, out)
 
 
@@ -102,8 +118,8 @@ def test_numbered_regions_are_those_of_lists():
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:The given buffer is not writable:UserWarning')  # of torch.export.load
 @torch.no_grad()
-def test_a_program_of_torch_export_gives_the_same_bits(model, tmp_path):
-    graph, out = DenseGraph(model), tmp_path / 'dense.pt2'
+def test_a_program_of_torch_export_gives_the_same_bits(graphs, tmp_path):
+    graph, out = graphs['dense'], tmp_path / 'dense.pt2'
     assert export(graph, out) == {}
     extra = {'rsc_mm.json': ''}
     module = torch.export.load(out, extra_files=extra).module()
