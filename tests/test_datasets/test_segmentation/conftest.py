@@ -1,9 +1,6 @@
 import pytest
 from mmengine.registry import DefaultScope
 
-pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
-pytest.importorskip('mmseg', reason='needs mmseg')
-
 
 @pytest.fixture(autouse=True)
 def mmseg_scope():

@@ -8,6 +8,7 @@ from PIL import Image
 from rsc_mm.datasets.label_maps import IGNORE, write_label_map
 from rsc_mm.registry import DATASETS
 
+pytest.importorskip('mmcv._ext', reason="needs mmcv's operators")
 pytest.importorskip('mmseg', reason='needs mmseg')
 import rsc_mm.datasets.segmentation  # noqa: E402, F401  registers the data sets
 
