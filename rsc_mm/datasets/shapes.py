@@ -120,7 +120,14 @@ _PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = dict(
 )
 
 
-def _clouds(hw: tuple[int, int], period: float, rng: Generator) -> np.ndarray:
+def draw_clouds(hw: tuple[int, int], period: float, rng: Generator) -> np.ndarray:
+    """Smooth noise (H, W) float32 in [0, 1] whose blobs are about a period wide.
+
+    Args:
+        hw: Height and width in pixels.
+        period: In pixels.
+        rng: Source of the noise.
+    """
     cells = [max(2, int(np.ceil(side / period)) + 1) for side in hw]
     noise = rng.random(cells, dtype=np.float32)
     return np.clip(cv2.resize(noise, hw[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -138,17 +145,27 @@ def draw_texture(name: str, hw: tuple[int, int], rng: Generator, period: tuple[f
     Returns:
         Image (H, W, 3) float32 in [0, 255].
     """
-    scale = rng.uniform(*period)
-    angle = rng.uniform(0, np.pi) if name == 'stripes' else rng.uniform(-0.3, 0.3)
-    if name == 'clouds':
-        pattern = _clouds(hw, scale, rng)
-    else:
-        y, x = np.mgrid[:hw[0], :hw[1]].astype(np.float32) / scale
-        cos, sin = np.cos(angle), np.sin(angle)
-        pattern = _PATTERNS[name](cos * x + sin * y + 7 + rng.random(), cos * y - sin * x + 7 + rng.random())
+    pattern = draw_pattern(name, hw, rng.uniform(*period), rng)
     dark = rng.uniform(40, 130) + rng.uniform(-25, 25, 3)
     bright = dark + rng.uniform(55, 110) + rng.uniform(-15, 15, 3)
     return (dark + (bright - dark) * pattern[..., None]).astype(np.float32)
+
+
+def draw_pattern(name: str, hw: tuple[int, int], period: float, rng: Generator) -> np.ndarray:
+    """A canvas full of the pattern of one texture, (H, W) float32 in [0, 1].
+
+    Args:
+        name: One of ``TEXTURES``.
+        hw: Height and width in pixels.
+        period: Of the pattern, in pixels.
+        rng: Source of angle and phase.
+    """
+    angle = rng.uniform(0, np.pi) if name == 'stripes' else rng.uniform(-0.3, 0.3)
+    if name == 'clouds':
+        return draw_clouds(hw, period, rng)
+    y, x = np.mgrid[:hw[0], :hw[1]].astype(np.float32) / period
+    cos, sin = np.cos(angle), np.sin(angle)
+    return _PATTERNS[name](cos * x + sin * y + 7 + rng.random(), cos * y - sin * x + 7 + rng.random())
 
 
 def paint(canvas: np.ndarray, coverage: np.ndarray, colour: str, rng: Generator) -> np.ndarray:
@@ -164,7 +181,7 @@ def paint(canvas: np.ndarray, coverage: np.ndarray, colour: str, rng: Generator)
         The painted image (H, W, 3) float32.
     """
     tone = np.array(COLOURS[colour]) + rng.uniform(-18, 18, 3)
-    shade = 0.82 + 0.3 * _clouds(coverage.shape, 10, rng)
+    shade = 0.82 + 0.3 * draw_clouds(coverage.shape, 10, rng)
     return canvas + coverage[..., None] * (tone * shade[..., None] - canvas)
 
 

@@ -47,7 +47,7 @@ def draw_scene(rng: Generator) -> Scene:
         The scene; masks do not overlap.
     """
     hw = SIZES[rng.choice(len(SIZES), p=SIZE_SHARES)]
-    regions = _regions(hw, rng)
+    regions = part_canvas(hw, rng)
     names = [str(name) for name in rng.choice(TEXTURES, len(regions), replace=False)]
     canvas = np.zeros((*hw, 3), np.float32)
     for name, region in zip(names, regions):
@@ -61,10 +61,10 @@ def draw_scene(rng: Generator) -> Scene:
     return Scene(add_grain(canvas, rng), things, stuff)
 
 
-def _regions(hw: tuple[int, int], rng: Generator) -> list[np.ndarray]:
-    """2 to 4 masks that part the canvas: the largest region is cut along a wavy line, again and again."""
+def part_canvas(hw: tuple[int, int], rng: Generator, most: int = 4) -> list[np.ndarray]:
+    """2 to ``most`` masks that part the canvas: the largest region is cut along a wavy line, again and again."""
     regions = [np.ones(hw, bool)]
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(1, most)):
         largest = regions.pop(int(np.argmax([region.sum() for region in regions])))
         side = _side_of_cut(largest, rng)
         regions += [largest & side, largest & ~side]
