@@ -9,15 +9,15 @@ from .worlds import World
 
 SIZES = ((192, 192), (144, 192), (192, 144))
 SIZE_SHARES = (0.5, 0.3, 0.2)
-THING_SIDE = (80, 150)
-"""Smallest and largest length of a thing in pixels: 10 to 19 patches of 8 px."""
+THING_SIDE = (90, 160)
+"""Smallest and largest length of a thing in pixels: 11 to 20 patches of 8 px."""
 STUFF_PERIOD = (8, 14)
 MIN_VISIBLE = 0.4
 """Share of a thing that later things never hide."""
 
 
 def draw_scene(rng: Generator) -> Scene:
-    """Draws one scene of 144 to 192 px: 2 or 3 regions of stuff under 2 to 4 things of 80 to 150 px.
+    """Draws one scene of 144 to 192 px: 2 or 3 regions of stuff under 2 to 4 things of 90 to 160 px.
 
     Args:
         rng: Source of everything.
