@@ -41,7 +41,7 @@ def main() -> None:
     announce(4, start)
     after = distil(method, 0, args.work_dir, 'val')
     announce(5, start)
-    draw_pictures(checkpoint, args.work_dir / 'pictures.png')
+    draw_pictures({'original': CLIP, args.method: checkpoint}, args.work_dir / 'pictures.png')
     report = write_report(args.method, before, after, time.time() - start)
     report += f'\nIts training: [recipe and curves]({Path(checkpoint).parent.name}/report.md)\n'
     report += f"\nUse the distilled tower: `rsc_mm.load('{Path(checkpoint).parent}')`\n"

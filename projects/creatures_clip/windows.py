@@ -10,18 +10,23 @@ from numpy.random import Generator
 
 from rsc_mm.datasets.creatures import STUFF, THING_PERIOD, THINGS, Part, draw_parts, draw_stuff, paint_thing
 from rsc_mm.datasets.creatures_scene import CREATURES, STUFF_PERIOD, THING_SIDE
-from rsc_mm.datasets.shapes import COLOURS, add_grain
+from rsc_mm.datasets.shapes import COLOURS, TEXTURES, add_grain, draw_pattern
 from rsc_mm.datasets.shapes_scene import part_canvas
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'shapes_clip'))
-from samples import TEMPLATES, Sample, as_crop  # noqa: E402
+from samples import IMAGE_SIZE, TEMPLATES, Sample, as_crop  # noqa: E402
 
 FILLED = 0.37
 """Share of the square of its length that a thing fills."""
 ZOOM = 0.5
 """Windows are drawn at this share of the scenes' resolution, which is above the towers' 64 px."""
-NAMED = dict(thing=0.95, aside=0.6, second=0.35, stuff=0.1)
-"""How often a caption names the main thing, a thing at the border alone, a second thing, and stuff beside a thing."""
+MOSAIC_PERIOD = (3, 9)
+"""Period of the patterns of a mosaic in pixels, about that of the windows."""
+NAMED = dict(thing=0.95, aside=0.6, second=0.35, stuff=0.1, colour=0.5)
+"""How often a caption names the main thing, a thing at the border alone, a second thing, stuff beside a thing,
+and a thing's colour."""
+FACTS = (*CREATURES.classes, *(f'{colour} {name}' for colour in COLOURS for name in THINGS))
+"""What is true of an image and what a caption states: classes, and things with their colour."""
 
 
 @dataclass
@@ -75,6 +80,25 @@ def draw_single(name: str, rng: Generator) -> np.ndarray:
     return as_crop(add_grain(paint_thing(canvas, parts, str(rng.choice(list(COLOURS))), period, rng), rng))
 
 
+def draw_mosaic(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+    """An image (64, 64, 3) uint8 of 3 to 6 regions, each of one pattern in a tone of its own, and the pattern's number
+    for every patch of 8 px (8, 8), -1 where none fills more than three quarters of it."""
+    hw = IMAGE_SIZE, IMAGE_SIZE
+    image, label = np.zeros((*hw, 3), np.float32), np.zeros(hw, int)
+    for region in part_canvas(hw, rng, most=6):
+        number = rng.integers(len(TEXTURES))
+        pattern = draw_pattern(TEXTURES[number], hw, np.exp(rng.uniform(*np.log(MOSAIC_PERIOD))), rng)
+        if rng.random() < 0.5:
+            tones = [(np.array(COLOURS[rng.choice(list(COLOURS))]) + rng.uniform(-30, 30, 3)) * x for x in (0.45, 1.05)]
+        else:
+            dark = rng.uniform(30, 130) + rng.uniform(-30, 30, 3)
+            tones = [dark, dark + rng.uniform(55, 110) + rng.uniform(-15, 15, 3)]
+        image[region] = (tones[0] + (tones[1] - tones[0]) * pattern[..., None])[region]
+        label[region] = number
+    shares = np.eye(len(TEXTURES))[label].reshape(8, 8, 8, 8, -1).mean((1, 3))  # (8, 8, number of patterns)
+    return as_crop(add_grain(image, rng)), np.where(shares.max(2) > 0.75, shares.argmax(2), -1)
+
+
 def _window(longest: float, rng: Generator) -> tuple[int, int]:
     other = longest if rng.random() < 0.4 else longest * rng.uniform(0.6, 1)
     hw = max(16, int(longest)), max(16, int(other))
@@ -112,16 +136,19 @@ def _sample(canvas: np.ndarray, things: list[Placed], stuff: dict[str, np.ndarra
     free = 1 - np.max([thing.coverage for thing in things] or [np.zeros(canvas.shape[:2])], axis=0)
     shares = {name: (region * free).mean() for name, region in stuff.items()}
     ground = [name for name in sorted(shares, key=shares.get, reverse=True) if shares[name] > 0.1] or [*stuff][:1]
-    named = [thing.name for thing in sorted(seen, key=lambda thing: (not thing.is_main, -thing.visible.sum()))]
+    seen.sort(key=lambda thing: (not thing.is_main, -thing.visible.sum()))
     chance = NAMED['thing' if any(thing.is_main for thing in seen) else 'aside']
-    chosen = named[:1 + (rng.random() < NAMED['second'])] if named and rng.random() < chance else []
-    text = ' and '.join(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in chosen)
+    chosen = seen[:1 + (rng.random() < NAMED['second'])] if seen and rng.random() < chance else []
+    nouns = [f'{thing.colour} {thing.name}' if rng.random() < NAMED['colour'] else thing.name for thing in chosen]
+    text = ' and '.join(f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in nouns)
+    said = [*nouns, *(thing.name for thing in chosen)]
     if not chosen or rng.random() < NAMED['stuff']:
         text = f'{text} on a {ground[0]}' if text else f'a {ground[0]}'
-        chosen = [*chosen, ground[0]]
-    facts, stated = np.zeros((2, len(CREATURES.classes)), bool)
-    facts[[CREATURES.classes.index(name) for name in [*named, *ground]]] = True
-    stated[[CREATURES.classes.index(name) for name in chosen]] = True
+        said.append(ground[0])
+    facts, stated = np.zeros((2, len(FACTS)), bool)
+    true = [*ground, *(thing.name for thing in seen), *(f'{thing.colour} {thing.name}' for thing in seen)]
+    facts[[FACTS.index(name) for name in true]] = True
+    stated[[FACTS.index(name) for name in said]] = True
     return Sample(as_crop(add_grain(canvas, rng)), str(rng.choice(TEMPLATES)).format(text), facts, stated)
 
 

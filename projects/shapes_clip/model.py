@@ -57,13 +57,16 @@ class ShapesCLIP(nn.Module):
     def collect_gradients(self) -> None:
         """Moves the gradients of the bfloat16 copy to the float32 weights."""
         for mine, theirs in zip(self.worker[0].parameters(), self.image.parameters()):
-            theirs.grad = mine.grad.float()
+            theirs.grad = mine.grad.float() if mine.grad is not None else None
 
     def encode_image(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, 64, 64) -> unit embeddings (B, D) float32."""
+        return F.normalize(self.worker[0].encode_image(self.normalise(images)).float(), dim=1)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images (B, 3, H, W) -> what the copy reads, in its precision."""
         mean, std = (images.new_tensor(x, dtype=torch.float)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
-        x = (images / 255 - mean) / std
-        return F.normalize(self.worker[0].encode_image(x.to(self.dtype)).float(), dim=1)
+        return ((images / 255 - mean) / std).to(self.dtype)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Tokens (T, L) -> unit embeddings (T, D), as `CLIPTextEncoder` but with gradient."""

@@ -1,6 +1,7 @@
 """The report of the quickstart: a table and pictures of a tower before and after distillation."""
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -8,11 +9,12 @@ from rsc_mm.datasets import RegionSample
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
-from rsc_mm.visualization import class_map
-from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure
+from rsc_mm.utils.regions import token_at
+from rsc_mm.visualization import affinity_map, class_map, colour_range
+from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure, show_map
 
 from .config import load_config
-from .shapes_experiments import BOUNDS, CLIP, COLUMNS, EVALUATION, digits
+from .shapes_experiments import BOUNDS, COLUMNS, EVALUATION, digits
 
 
 def write_report(method: str, before: dict[str, float], after: dict[str, float], seconds: float) -> str:
@@ -33,41 +35,60 @@ def write_report(method: str, before: dict[str, float], after: dict[str, float],
 
 
 @torch.no_grad()
-def draw_pictures(checkpoint: str, out: Path, count: int = 5) -> None:
-    """Scenes, their annotation, and the class of every token before and after distillation.
+def draw_pictures(checkpoints: dict[str, str], out: Path, evaluation: str = EVALUATION, count: int = 2) -> None:
+    """Scenes under several towers: the class of every token, and how alike it is to the one under a marked point.
+
+    Two rows a scene: the scene and class maps; the annotation and affinities (cosines of the dense map), whose colours
+    run from a map's lowest to its highest but the point's own. The point is the innermost of the largest thing.
 
     Args:
-        checkpoint: the distilled tower.
+        checkpoints: of the towers by the names that stand above them.
         out: png file.
+        evaluation: configuration of the region classification, whose first scenes are drawn.
         count: number of scenes.
     """
-    cfg = load_config(EVALUATION)
+    cfg = load_config(evaluation)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     names = dataset.metainfo['classes']
     embeddings = load_class_embeddings(dict(cfg.test_evaluator.class_embeddings), names)
-    preprocessor = MODELS.build({**cfg.model.data_preprocessor, 'crop_size': None})
-    towers = [MODELS.build(cfg.model.backbone) for _ in range(2)]
-    for tower, path in zip(towers, (CLIP, checkpoint)):
+    preprocessor = MODELS.build({**cfg.model.data_preprocessor, 'crop_size': None, 'layout': 'rectangle'})
+    towers = [MODELS.build(cfg.model.backbone) for _ in checkpoints]
+    for tower, path in zip(towers, checkpoints.values()):
         load_clip_checkpoint(tower, path)
-    figure, axes = panels(4, count, (2, 2.15))
-    colours = class_colours(len(names))
-    for column in range(count):
-        item = dataset[column]
-        batch = preprocessor(dict(inputs=[item['inputs']], data_samples=[item['data_samples']]))
-        maps = [class_map(tower.encode_dense(batch['images'])[0], embeddings) for tower in towers]
-        height, width = item['inputs'].shape[1:]
-        axes[0, column].imshow(item['inputs'].permute(1, 2, 0).numpy())
-        pictures = [annotation(item['data_samples']), *(grid.numpy() for grid in maps)]
-        for row, picture in enumerate(pictures, 1):
-            axes[row, column].imshow(picture, cmap=colours, vmin=0, vmax=len(names) - 1, interpolation='nearest',
-                                     extent=None if row == 1 else (0, 128, 128, 0))
-            axes[row, column].set(xlim=(0, width), ylim=(height, 0))
-    for axis, title in zip(axes[:, 0], ('scene', 'annotation', 'original', 'distilled')):
-        axis.set_ylabel(title)
+    figure, axes = panels(2 * count, 1 + len(towers), (2.5, 2.5))
+    colours = dict(cmap=class_colours(len(names)), vmin=0, vmax=len(names) - 1)
+    for item, (upper, lower) in zip((dataset[i] for i in range(count)), axes.reshape(count, 2, -1)):
+        image, sample = item['inputs'], item['data_samples']
+        images = preprocessor(dict(inputs=[image], data_samples=[sample]))['images']
+        shape, point = sample.ori_shape, inner_point(sample)
+        query = token_at(point, shape, shape, preprocessor.patch_size)  # scenes are read at their own size
+        upper[0].imshow(image.permute(1, 2, 0).numpy())
+        lower[0].imshow(annotation(sample), interpolation='nearest', **colours)
+        for tower, above, below in zip(towers, upper[1:], lower[1:]):
+            dense = tower.encode_dense(images)[0]  # (D, h, w)
+            affinity = affinity_map(dense, *query)
+            lowest, highest = colour_range(affinity, *query)
+            show_map(above, class_map(dense, embeddings), shape, preprocessor.patch_size, **colours)
+            show_map(below, affinity, shape, preprocessor.patch_size, cmap='viridis', vmin=lowest, vmax=highest)
+        for axis in (upper[0], *lower[1:]):
+            axis.plot(*point, 'o', color='red', markeredgecolor='white', markersize=6)
+        for axis, text in zip((upper[0], lower[0], upper[1], lower[1]), ('scene', 'annotation', 'class', 'affinity')):
+            axis.set_ylabel(text)
+    for axis, title in zip(axes[0, 1:], checkpoints):
+        axis.set_title(title)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    add_legend(figure, names, columns=9)
+    add_legend(figure, names)
     save_figure(figure, out)
+
+
+def inner_point(sample: RegionSample) -> tuple[int, int]:
+    """x and y of the pixel deepest inside the largest thing, in pixels."""
+    things = [mask for mask, is_thing in zip(sample.masks.numpy(), sample.is_thing.tolist()) if is_thing]
+    largest = max(things, key=np.sum).astype(np.uint8)
+    depth = cv2.distanceTransform(np.pad(largest, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return int(column), int(row)
 
 
 def annotation(sample: RegionSample) -> np.ndarray:

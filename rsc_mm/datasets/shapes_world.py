@@ -145,7 +145,7 @@ def _write_one(job: tuple[Path, World, str, int, int]) -> ImageEntry:
     image = dict(id=place * ID_STEP + index + 1, file_name=f'{index + 1:06d}.jpg', height=height, width=width)
     _write_image(root / split / image['file_name'], scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
     segments, instances = _segments(scene, world, root / f'panoptic_{split}' / f'{index + 1:06d}.png')
-    proposals = draw_proposals(scene, rng, boxes=world.boxes_of_a_thing, random_boxes=world.random_boxes)
+    proposals = draw_proposals(scene, rng, world.jitter, world.boxes_of_a_thing, world.random_boxes)
     return ImageEntry(image, segments, instances, world.describe(scene), proposals)
 
 

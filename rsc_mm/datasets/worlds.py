@@ -19,6 +19,7 @@ class World:
         draw_scene: Draws a `Scene` from a random generator.
         describe: Captions of a scene.
         boxes_of_a_thing: Proposals near every thing.
+        jitter: Standard deviation of a side's shift of these, relative to the box.
         random_boxes: Proposals anywhere.
     """
 
@@ -30,6 +31,7 @@ class World:
     draw_scene: Callable[[Generator], Any]
     describe: Callable[[Any], list[str]]
     boxes_of_a_thing: int = 2
+    jitter: float = 0.1
     random_boxes: int = 8
 
     @property

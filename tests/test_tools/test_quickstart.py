@@ -2,13 +2,15 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import DictAction
 from PIL import Image
 
 from rsc_mm.apis import load_config, load_runner_config, shapes_experiments
-from rsc_mm.apis.shapes_report import draw_pictures, write_report
+from rsc_mm.apis.shapes_report import draw_pictures, inner_point, write_report
+from rsc_mm.datasets import RegionSample
 from rsc_mm.engine import train
 from rsc_mm.registry import MODELS
 from rsc_mm.utils.checkpoint import CheckpointError, load_clip_checkpoint, read_checkpoint
@@ -46,10 +48,19 @@ def test_table_gives_mean_and_deviation_over_seeds():
 
 
 def test_pictures(tmp_path):
-    draw_pictures(CLIP, tmp_path / 'pictures.png', count=2)
+    draw_pictures({'one': CLIP, 'another': CLIP}, tmp_path / 'pictures.png', count=1)
     with Image.open(tmp_path / 'pictures.png') as picture:
-        width, height = picture.size
-    assert width > 300 and height > 600
+        pixels = np.asarray(picture.convert('RGB'))
+    assert pixels.shape[1] == 750 and pixels.shape[0] > 500
+    assert all(third.std() > 20 for third in np.array_split(pixels, 3, axis=1))  # scene and both towers
+
+
+def test_the_marked_point_is_the_innermost_of_the_largest_thing():
+    small, large, stuff = np.zeros((3, 20, 30), np.uint8)
+    small[2:5, 2:5], large[4:17, 8:29], stuff[:, :] = 1, 1, 1
+    masks, is_thing = torch.from_numpy(np.stack([small, large, stuff])), torch.tensor([True, True, False])
+    column, row = inner_point(RegionSample(masks=masks, is_thing=is_thing))
+    assert row == 10 and 14 <= column <= 22
 
 
 def test_evaluation_is_kept(tmp_path, monkeypatch):
