@@ -1,10 +1,10 @@
 """The three criteria that a world must meet before SC and R-SC are tried in it, from the tower and CLIPSelf alone.
 
-    python projects/creatures_clip/criteria.py --name 'try 1: ...' --work-dir work_dirs/try1
+    python projects/creatures_clip/criteria.py --name 'as frozen' --work-dir work_dirs/criteria
 
 On dev: (i) the dense map reads things (boxes) at most a third as well as image crops; (ii) CLIPSelf on proposals gains
 at least half of that distance on boxes, and less on stuff than CLIPSelf on the grid; (iii) CLIPSelf on proposals lowers
-the segment AUC below the original tower's. Trains both, evaluates, prints the figures and appends a row to TRIES.md.
+the segment AUC below the original tower's. Trains both, evaluates, prints the figures and appends a row to --table.
 What is finished in the work directory is not done again. --cfg-options are overrides of both trainings.
 """
 import argparse
@@ -16,18 +16,14 @@ from rsc_mm.apis.analysis.segments import measure_segments
 from rsc_mm.apis.features import load_several
 from rsc_mm.apis.shapes_experiments import Run, evaluate, folder, train
 
-HERE = Path(__file__).parent
-EVALUATION = 'projects/creatures_clip/region_classification.py'
-METHODS = dict(grid='projects/creatures_clip/clipself_grid.py',
-               proposals='projects/creatures_clip/clipself_proposals.py')
+DEV = {f'test_dataloader.dataset.{key}': value for key, value in dict(
+    ann_file='annotations/panoptic_dev.json', img_prefix='dev', seg_prefix='panoptic_dev').items()}
+EVALUATION = 'configs/creatures/region_classification_creatures.py'
+METHODS = dict(grid='configs/creatures/clipself_grid_creatures.py',
+               proposals='configs/creatures/clipself_proposals_creatures.py')
 COLUMNS = ('try', 'crops', 'original', 'CLIPSelf, grid', 'CLIPSelf, proposals', '(i) dense / crops',
            '(ii) gained; stuff against grid', '(iii) AUC: original, grid, proposals', 'passes')
-HEADER = f"""# Tries of worlds with the paper's phenomenon
-
-Dev split, seed 0; boxes / thing masks / stuff masks, top-1 in percent; segment AUC on squares (200 images). A world
-passes if (i), (ii) and (iii) of criteria.py hold. Neither SC nor R-SC was run.
-
-| {' | '.join(COLUMNS)} |
+HEADER = f"""| {' | '.join(COLUMNS)} |
 {'|---' * len(COLUMNS)}|
 """
 
@@ -35,11 +31,11 @@ passes if (i), (ii) and (iii) of criteria.py hold. Neither SC nor R-SC was run.
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--name', required=True, help='of the try, for the table')
-    parser.add_argument('--clip', default='work_dirs/creatures_clip/creatures_clip.pt', help='the original tower')
+    parser.add_argument('--clip', default='projects/creatures_clip/creatures_clip.pt', help='the original tower')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--images', type=int, default=200, help='for the segment AUC')
-    parser.add_argument('--table', type=Path, default=HERE / 'TRIES.md')
+    parser.add_argument('--table', type=Path, default=Path('work_dirs/tries.md'))
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
     return parser.parse_args()
 
@@ -56,7 +52,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict], dict[str, float]
                                  args.threads, 0)
         checkpoints.append(checkpoint)
     features = load_several([EVALUATION], checkpoints, list(figures))
-    return figures, measure_segments(load_config(EVALUATION), features, args.images)
+    return figures, measure_segments(load_config(EVALUATION, DEV), features, args.images)
 
 
 def judge(figures: dict[str, dict], auc: dict[str, float]) -> dict[str, tuple[str, bool]]:

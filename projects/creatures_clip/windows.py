@@ -22,11 +22,8 @@ ZOOM = 0.5
 """Windows are drawn at this share of the scenes' resolution, which is above the towers' 64 px."""
 MOSAIC_PERIOD = (3, 9)
 """Period of the patterns of a mosaic in pixels, about that of the windows."""
-NAMED = dict(thing=0.95, aside=0.6, second=0.35, stuff=0.1, colour=0.5)
-"""How often a caption names the main thing, a thing at the border alone, a second thing, stuff beside a thing,
-and a thing's colour."""
-FACTS = (*CREATURES.classes, *(f'{colour} {name}' for colour in COLOURS for name in THINGS))
-"""What is true of an image and what a caption states: classes, and things with their colour."""
+NAMED = dict(thing=0.95, aside=0.6, second=0.35, stuff=0.1)
+"""How often a caption names the main thing, a thing at the border alone, a second thing, and stuff beside a thing."""
 
 
 @dataclass
@@ -81,7 +78,7 @@ def draw_single(name: str, rng: Generator) -> np.ndarray:
 
 
 def draw_mosaic(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """An image (64, 64, 3) uint8 of 3 to 6 regions, each of one pattern in a tone of its own, and the pattern's number
+    """An image (64, 64, 3) uint8 of 2 to 6 regions, each of one pattern in a tone of its own, and the pattern's number
     for every patch of 8 px (8, 8), -1 where none fills more than three quarters of it."""
     hw = IMAGE_SIZE, IMAGE_SIZE
     image, label = np.zeros((*hw, 3), np.float32), np.zeros(hw, int)
@@ -136,19 +133,16 @@ def _sample(canvas: np.ndarray, things: list[Placed], stuff: dict[str, np.ndarra
     free = 1 - np.max([thing.coverage for thing in things] or [np.zeros(canvas.shape[:2])], axis=0)
     shares = {name: (region * free).mean() for name, region in stuff.items()}
     ground = [name for name in sorted(shares, key=shares.get, reverse=True) if shares[name] > 0.1] or [*stuff][:1]
-    seen.sort(key=lambda thing: (not thing.is_main, -thing.visible.sum()))
+    named = [thing.name for thing in sorted(seen, key=lambda thing: (not thing.is_main, -thing.visible.sum()))]
     chance = NAMED['thing' if any(thing.is_main for thing in seen) else 'aside']
-    chosen = seen[:1 + (rng.random() < NAMED['second'])] if seen and rng.random() < chance else []
-    nouns = [f'{thing.colour} {thing.name}' if rng.random() < NAMED['colour'] else thing.name for thing in chosen]
-    text = ' and '.join(f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in nouns)
-    said = [*nouns, *(thing.name for thing in chosen)]
+    chosen = named[:1 + (rng.random() < NAMED['second'])] if named and rng.random() < chance else []
+    text = ' and '.join(f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in chosen)
     if not chosen or rng.random() < NAMED['stuff']:
         text = f'{text} on a {ground[0]}' if text else f'a {ground[0]}'
-        said.append(ground[0])
-    facts, stated = np.zeros((2, len(FACTS)), bool)
-    true = [*ground, *(thing.name for thing in seen), *(f'{thing.colour} {thing.name}' for thing in seen)]
-    facts[[FACTS.index(name) for name in true]] = True
-    stated[[FACTS.index(name) for name in said]] = True
+        chosen = [*chosen, ground[0]]
+    facts, stated = np.zeros((2, len(CREATURES.classes)), bool)
+    facts[[CREATURES.classes.index(name) for name in [*named, *ground]]] = True
+    stated[[CREATURES.classes.index(name) for name in chosen]] = True
     return Sample(as_crop(add_grain(canvas, rng)), str(rng.choice(TEMPLATES)).format(text), facts, stated)
 
 

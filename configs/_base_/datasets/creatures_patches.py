@@ -1,0 +1,13 @@
+# The train split of Creatures (tools/data/make_creatures.py) without annotations: regions are the cells of a random
+# grid.
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    collate_fn=dict(type='region_collate'),
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='RegionDataset',
+        data_root='{{$CREATURES_ROOT:data/creatures}}',
+        ann_file='annotations/instances_train.json',
+        img_prefix='train',
+        regions=dict(type='GridRegions', max_regions=8)))
