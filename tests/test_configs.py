@@ -120,7 +120,7 @@ def test_one_setting_moves_the_data(monkeypatch):
 
 
 def test_roots_of_the_data_are_environment_variables():
-    default = re.compile(r'data/(coco|lvis_v1|shapes|cc3m|objects365v1|VOCdevkit|ade|cityscapes)\b')
+    default = re.compile(r'data/(coco|lvis_v1|shapes|creatures|cc3m|objects365v1|VOCdevkit|ade|cityscapes)\b')
     for path in [*(REPOSITORY / 'configs').rglob('*.py'), *(REPOSITORY / path for path in PROJECT_LEAVES)]:
         lines = [re.sub(r'\{\{\$\w+_ROOT:[^}]+\}\}', '', line) for line in path.read_text().splitlines()]
         assert not [line for line in lines if default.search(line) and not line.startswith('#')], path

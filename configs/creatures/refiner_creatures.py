@@ -7,7 +7,7 @@ model = dict(
     _delete_=True,
     type='RefinerTrainer',
     backbone={{_base_.model.backbone}},
-    refiner=dict(type='Refiner', num_blocks=2, inter_layers=(0, 1), hidden_dims=1024),
+    refiner=dict(type='Refiner', num_blocks=2, inter_layers=(1, 2), hidden_dims=1024),
     refiner_loss=dict(type='RefinerLoss'),
     data_preprocessor={{_base_.model.data_preprocessor}})
 train_dataloader = dict(dataset=dict(regions=dict(_delete_=True, type='LocalCropRegions')))

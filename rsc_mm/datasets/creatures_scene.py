@@ -70,4 +70,4 @@ def describe(scene: Scene) -> list[str]:
 
 
 CREATURES = World('Creatures', 1, tuple(THINGS), tuple(STUFF), NOVEL_THINGS, draw_scene, describe,
-                  boxes_of_a_thing=3, jitter=0.2, random_boxes=2)
+                  boxes_of_a_thing=3, jitter=0.2, random_boxes=2, splits=dict(train=1000, val=500, dev=200))

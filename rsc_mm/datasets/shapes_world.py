@@ -20,8 +20,7 @@ from .shapes import NOVEL_SHAPES, SHAPES, TEXTURES
 from .shapes_scene import Scene, describe, draw_scene
 from .worlds import World
 
-SPLITS = dict(train=2000, val=500, dev=500)
-"""Default number of images. `val` is for reported numbers only; recipes are tuned on `dev`."""
+SPLITS = ('train', 'val', 'dev')
 ID_STEP = 1_000_000
 """Image ids of the splits start at 1, 1,000,001 and 2,000,001."""
 
@@ -57,7 +56,7 @@ def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: in
         out: Folder to make: ``{train,val,dev}/*.jpg``, ``panoptic_SPLIT/*.png`` and in ``annotations/``
             ``instances_SPLIT.json``, ``instances_train_base.json``, ``panoptic_SPLIT.json``, ``captions_SPLIT.json``
             and ``proposals_train.json``.
-        counts: Number of images of every split.
+        counts: Number of images of every split; None: the world's own.
         seed: Seed of the world.
         processes: Number of drawing processes; the result does not depend on it.
         report: Receives a line of progress.
@@ -71,7 +70,7 @@ def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: in
         OSError: It could not be written; what was written is removed.
         ValueError: A number is out of its range.
     """
-    out, counts = Path(out), dict(SPLITS if counts is None else counts)
+    out, counts = Path(out), dict(world.splits if counts is None else counts)
     for name, number, least in [*((split, images, 0) for split, images in counts.items()), ('seed', seed, 0),
                                 ('processes', processes, 1)]:
         if number < least:
@@ -138,7 +137,7 @@ def _write_one(job: tuple[Path, World, str, int, int]) -> ImageEntry:
     """Draws and writes one image; everything about it follows from (seed, split, index)."""
     cv2.setNumThreads(1)
     root, world, split, index, seed = job
-    place = list(SPLITS).index(split)
+    place = SPLITS.index(split)
     rng = np.random.default_rng((seed, place, index))
     scene = world.draw_scene(rng)
     height, width = scene.image.shape[:2]

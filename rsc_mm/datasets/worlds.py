@@ -1,6 +1,6 @@
 """What a generated world is, for the code that writes it."""
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.random import Generator
@@ -21,6 +21,7 @@ class World:
         boxes_of_a_thing: Proposals near every thing.
         jitter: Standard deviation of a side's shift of these, relative to the box.
         random_boxes: Proposals anywhere.
+        splits: Default number of images. `val` is for reported numbers only; recipes are tuned on `dev`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class World:
     boxes_of_a_thing: int = 2
     jitter: float = 0.1
     random_boxes: int = 8
+    splits: dict[str, int] = field(default_factory=lambda: dict(train=2000, val=500, dev=500))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -301,4 +301,4 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_default_splits_keep_a_tuning_split_apart() -> None:
-    assert list(shapes_world.SPLITS) == ['train', 'val', 'dev']
+    assert list(shapes_world.SHAPES_WORLD.splits) == list(shapes_world.SPLITS) == ['train', 'val', 'dev']

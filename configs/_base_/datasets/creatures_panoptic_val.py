@@ -1,4 +1,4 @@
-# The val split of Creatures (tools/data/make_creatures.py): 12 kinds of things on 8 kinds of stuff. It is for
+# The val split of Creatures (tools/data/make_shapes.py): 12 kinds of things on 8 kinds of stuff. It is for
 # reporting only, recipes are tuned on 'dev'.
 data_root = '{{$CREATURES_ROOT:data/creatures}}'
 val_dataloader = dict(

@@ -1,4 +1,4 @@
-# The train split of Creatures (tools/data/make_creatures.py) without annotations: regions are the cells of a random
+# The train split of Creatures (tools/data/make_shapes.py) without annotations: regions are the cells of a random
 # grid.
 train_dataloader = dict(
     batch_size=8,

@@ -1,4 +1,4 @@
-# The train split of Creatures (tools/data/make_creatures.py) with class-agnostic proposals, COCO json.
+# The train split of Creatures (tools/data/make_shapes.py) with class-agnostic proposals, COCO json.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

@@ -1,4 +1,4 @@
-# The Creatures world (tools/data/make_creatures.py) for semantic segmentation, read from its panoptic files:
+# The Creatures world (tools/data/make_shapes.py) for semantic segmentation, read from its panoptic files:
 # 12 kinds of things and 8 of stuff; pixels of no class do not count. 'val' is for reporting only, recipes are tuned on
 # 'dev'.
 data_root = '{{$CREATURES_ROOT:data/creatures}}'

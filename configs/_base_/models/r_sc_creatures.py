@@ -11,7 +11,7 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint=clip_checkpoint)),
     scd_loss=dict(type='SCDLoss', loss_weight=0.2, tau_s=0.2, tau_t=0.2),
     refiner=dict(
-        type='Refiner', num_blocks=2, inter_layers=(0, 1), hidden_dims=1024,
+        type='Refiner', num_blocks=2, inter_layers=(1, 2), hidden_dims=1024,
         init_cfg=dict(
             type='Pretrained', checkpoint='work_dirs/refiner_creatures/refiner.pth',
             command='python tools/train.py configs/creatures/refiner_creatures.py')),
