@@ -7,4 +7,4 @@ _base_ = [
     '../_base_/datasets/creatures_proposals.py', '../_base_/datasets/creatures_panoptic_val.py',
     '../_base_/schedules/creatures.py', '../_base_/default_runtime.py'
 ]
-default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=2))
+default_hooks = dict(checkpoint=dict(interval=125, max_keep_ckpts=2))
