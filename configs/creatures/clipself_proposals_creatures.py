@@ -7,3 +7,4 @@ _base_ = [
     '../_base_/schedules/creatures.py', '../_base_/default_runtime.py'
 ]
 default_hooks = dict(checkpoint=dict(interval=125, max_keep_ckpts=2))
+optim_wrapper = dict(optimizer=dict(lr=5e-4))  # chosen on the dev split

@@ -45,7 +45,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict], dict[str, float]
     figures = {'original': evaluate(Run(EVALUATION), args.clip, args.work_dir / 'original', 'dev', args.threads, 0)}
     checkpoints = [args.clip]
     for name, config in METHODS.items():
-        run = Run(config, tuple(args.cfg_options))
+        run = Run(config, ('optim_wrapper.optimizer.lr=1e-3', *args.cfg_options))  # of the tries
         checkpoint = train(run, 0, args.work_dir, args.threads)
         place = folder(run, 0, args.work_dir) / 'dev'
         figures[name] = evaluate(Run(EVALUATION, ('model.data_preprocessor.crop_size=None',)), checkpoint, place, 'dev',

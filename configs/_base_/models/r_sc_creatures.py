@@ -1,4 +1,5 @@
-# Stage 2 of R-SC on the tiny tower of Creatures; lambda and temperatures are the paper's.
+# Stage 2 of R-SC on the tiny tower of Creatures. Lambda and temperatures were chosen on the dev split:
+# configs/creatures/README.md.
 clip_checkpoint = 'projects/creatures_clip/creatures_clip.pt'
 model = dict(
     type='SCRLA',
@@ -9,7 +10,7 @@ model = dict(
         readout='value',
         frozen_stages=0,
         init_cfg=dict(type='Pretrained', checkpoint=clip_checkpoint)),
-    scd_loss=dict(type='SCDLoss', loss_weight=0.2, tau_s=0.2, tau_t=0.2),
+    scd_loss=dict(type='SCDLoss', loss_weight=0.05, tau_s=0.05, tau_t=0.05),
     refiner=dict(
         type='Refiner', num_blocks=2, inter_layers=(1, 2), hidden_dims=1024,
         init_cfg=dict(
