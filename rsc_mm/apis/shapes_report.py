@@ -30,7 +30,7 @@ def write_report(method: str, before: dict[str, float], after: dict[str, float],
         lines.append(f'| {name} | {figures} | {bound} |')
     gain = (after['boxes_top1'] - before['boxes_top1']) / (before['thing_crops_top1'] - before['boxes_top1'])
     lines += ['', f'On boxes the distance to the upper bound shrank by {100 * gain:.0f} %. This run took '
-              f'{seconds / 60:.1f} minutes.', '', '![class of every token and affinity of the marked point, before and after](pictures.png)', '']
+              f'{seconds / 60:.1f} minutes.', '', '![classes and affinities, before and after](pictures.png)', '']
     return '\n'.join(lines)
 
 
