@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker('slow')]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker('slow')]
+    # The files with most slow tests first, so that the processes end together: a file's tests stay in one of them.
+    slow = Counter(item.path for item in items if item.get_closest_marker('slow'))
+    number = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-slow[item.path], -number[item.path], str(item.path)))
 
 
 @pytest.fixture(scope='session')

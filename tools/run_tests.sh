@@ -12,4 +12,4 @@ export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}" OMP_NUM_THREADS="${OMP_NU
 .venv/bin/python -m mypy
 NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 # A file's tests stay in one process, since they share what its fixtures trained.
-exec .venv/bin/python -m pytest -n $((cores < 8 ? cores : 8)) --dist loadfile "$@" </dev/null
+exec .venv/bin/python -m pytest -n $((cores < 8 ? cores : 8)) --dist loadfile --no-loadscope-reorder "$@" </dev/null
