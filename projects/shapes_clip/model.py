@@ -27,11 +27,11 @@ class RoundedRope(nn.Module):
 
 
 class ShapesCLIP(nn.Module):
-    """The two towers in float32, and a bfloat16 copy of the image tower that computes (2.5 times faster on some CPUs).
+    """The two towers in float32, and a copy of the image tower that computes, in bfloat16 (2.5 times faster on some CPUs).
 
     Args:
         arch: Of the image tower.
-        bfloat16: False computes in float32.
+        bfloat16: False: the copy is in float32.
     """
 
     def __init__(self, arch: dict = ARCH, bfloat16: bool = True) -> None:
@@ -49,13 +49,13 @@ class ShapesCLIP(nn.Module):
         self.refresh()
 
     def refresh(self) -> None:
-        """Copies the float32 weights into the bfloat16 copy; buffers (RoPE) stay float32."""
+        """Copies the float32 weights into the copy that computes; buffers (RoPE) stay float32."""
         for mine, theirs in zip(self.worker[0].parameters(), self.image.parameters()):
             mine.data = theirs.data.to(self.dtype)
             mine.grad = None
 
     def collect_gradients(self) -> None:
-        """Moves the gradients of the bfloat16 copy to the float32 weights."""
+        """Moves the gradients of the copy that computes to the float32 weights, none where it has none."""
         for mine, theirs in zip(self.worker[0].parameters(), self.image.parameters()):
             theirs.grad = mine.grad.float() if mine.grad is not None else None
 

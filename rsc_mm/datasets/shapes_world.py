@@ -66,7 +66,7 @@ def write_shapes(out: Path | str, counts: dict[str, int] | None = None, seed: in
         True if it was written, False if it was there.
 
     Raises:
-        FileExistsError: The folder holds something else, or Shapes of another seed, version or size.
+        FileExistsError: The folder holds something else, or the world of another seed, version or size.
         OSError: It could not be written; what was written is removed.
         ValueError: A number is out of its range.
     """
