@@ -27,7 +27,7 @@ class RoundedRope(nn.Module):
 
 
 class ShapesCLIP(nn.Module):
-    """The two towers in float32, and a copy of the image tower that computes, in bfloat16 (2.5 times faster on some CPUs).
+    """The two towers in float32, and a copy of the image tower that computes, in bfloat16 if that is faster.
 
     Args:
         arch: Of the image tower.
