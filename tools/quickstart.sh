@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a distilled CLIP: .venv, core packages, Shapes, evaluation, distillation, work_dirs/quickstart/report.md.
+# From nothing to a distilled CLIP: .venv, core packages, Creatures, distillation, work_dirs/quickstart/report.md.
 # PYTHON=python3.12 names the interpreter; further arguments go to tools/quickstart.py. Safe to interrupt and to repeat.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,4 +1,4 @@
-"""Trainings and evaluations on Shapes as commands, each done once: what the quickstart and the tables of Shapes run.
+"""Trainings and evaluations on Shapes and Creatures as commands, each done once: the quickstart and the tables run them.
 
 To be called in the repository's root: the commands are its tools on its configurations.
 """
@@ -33,7 +33,7 @@ class Run:
         pairs = [option.partition('=')[::2] for option in self.options if '._delete_=' not in option]
         changes = [f'{key.rpartition(".")[2]}={Path(value).name}' for key, value in pairs]
         own = '_'.join([Path(self.config).stem, *changes])
-        return own if self.refiner in (None, REFINER) else f'{own}__{self.refiner.name}'
+        return own if self.refiner in (None, REFINER, CREATURES_REFINER) else f'{own}__{self.refiner.name}'
 
 
 def set_readout(**readout: str | int | bool) -> tuple[str, ...]:
@@ -71,17 +71,26 @@ METHODS = {
     'DenseRC': Run('configs/shapes/denserc.py', evaluation=read_as_trained(type='hsg')),
     'Refiner': REFINER,
 }
+CREATURES_REFINER = Run('configs/creatures/refiner_creatures.py')
+CREATURES_METHODS = {
+    'CLIPSelf (grid)': Run('configs/creatures/clipself_grid_creatures.py'),
+    'CLIPSelf': Run('configs/creatures/clipself_proposals_creatures.py'),
+    'SC-CLIPSelf': Run('configs/creatures/sc_clipself_creatures.py'),
+    'R-SC-CLIPSelf': Run('configs/creatures/r_sc_clipself_creatures.py', refiner=CREATURES_REFINER),
+}
 COLUMNS = {'boxes_top1': 'boxes', 'thing_masks_top1': 'thing masks', 'stuff_masks_top1': 'stuff masks',
            'coupling_ratio': 'CR, eq. 15', 'coupling_ratio_of_means': 'CR, of means'}
 BOUNDS = {'thing_crops_top1': 'boxes', 'stuff_crops_top1': 'stuff masks'}
 CLIP = 'projects/shapes_clip/shapes_clip.pt'
 EVALUATION = 'configs/shapes/region_classification.py'
+CREATURES_CLIP = 'projects/creatures_clip/creatures_clip.pt'
+CREATURES_EVALUATION = 'configs/creatures/region_classification_creatures.py'
 REGION_TEXT = Path('data/shapes/annotations/region_text_train.json')
 
 
-def prepare(region_text: bool) -> None:
-    """Generate the world, and the nouns of its proposals where a method needs them."""
-    run([sys.executable, 'tools/data/make_shapes.py', '--out', 'data/shapes'])
+def prepare(world: str = 'shapes', region_text: bool = False) -> None:
+    """Generate a world, and the nouns of the proposals of Shapes where a method needs them."""
+    run([sys.executable, 'tools/data/make_shapes.py', '--world', world])
     if region_text and not REGION_TEXT.exists():
         run([sys.executable, 'tools/data/generate_region_text.py', METHODS['CLIPSelf'].config, str(REGION_TEXT),
              '--nouns', 'data/shapes/annotations/panoptic_train.json', '--prompts', 'single', '--workers', '0'])
@@ -110,8 +119,9 @@ def distil(training: Run, seed: int, work_dir: Path, split: str, threads: int | 
            pairs: int = 100) -> dict[str, float]:
     """Train and evaluate one run with one seed; what is finished is not done again."""
     checkpoint = train(training, seed, work_dir, threads)
+    config = CREATURES_EVALUATION if 'creatures' in Path(training.config).parts else EVALUATION
     evaluation = training if is_refiner(training) else Run(
-        EVALUATION, ('model.data_preprocessor.crop_size=None', *training.evaluation))
+        config, ('model.data_preprocessor.crop_size=None', *training.evaluation))
     return evaluate(evaluation, checkpoint, folder(training, seed, work_dir) / split, split, threads, pairs)
 
 
@@ -122,7 +132,7 @@ def folder(training: Run, seed: int, work_dir: Path) -> Path:
 
 def is_refiner(training: Run) -> bool:
     """Whether a run is stage 1 of R-SC."""
-    return training.config == REFINER.config
+    return training.config in (REFINER.config, CREATURES_REFINER.config)
 
 
 def train(training: Run, seed: int, work_dir: Path, threads: int | None = None) -> str:

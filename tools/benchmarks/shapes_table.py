@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    prepare(any('Region-Text' in method for method in args.methods))
+    prepare(region_text=any('Region-Text' in method for method in args.methods))
     original = evaluate(Run(EVALUATION), CLIP, args.work_dir / f'original_{args.split}', args.split)
     pairs = [(method, seed) for method in args.methods for seed in args.seeds]
     results = distil_all([(METHODS[method], seed) for method, seed in pairs], args.work_dir, args.split, args.jobs)
