@@ -128,7 +128,7 @@ class TestHooks:
 
     @pytest.mark.parametrize('link, beside_code, expected', [
         ('../../configs/rsc/README.md', False, '../configs/rsc/README.md'), ('../README.md', False, 'README.md'),
-        ('../towers.md', False, '../towers.md'), ('docs/shapes.png', True, 'shapes.png'),
+        ('../towers.md', False, '../towers.md'), ('docs/creatures.png', True, 'creatures.png'),
         ('../../docs/towers.md', True, '../../towers.md'), ('../shapes/README.md', True, '../shapes/README.md')])
     def test_links_of_the_repository_become_those_of_the_site(self, hooks, link, beside_code, expected):
         assert hooks.site_link(link, beside_code) == expected

@@ -1,5 +1,5 @@
-"""The main job in small: generate Creatures, evaluate its tiny CLIP, train the Refiner, distil the tower by R-SC-CLIPSelf,
-evaluate again, and write a report.
+"""The main job in small: generate Creatures, evaluate its tiny CLIP, train the Refiner, distil the tower by
+R-SC-CLIPSelf, evaluate again, and write a report.
 
 Called by tools/quickstart.sh. Finished steps are kept in work_dirs/quickstart and not repeated; an interrupted training
 goes on where it was.

@@ -170,7 +170,8 @@ class DenseCLIP(DenseEncoder):
         Examples:
             >>> import rsc_mm
             >>> model = rsc_mm.load('projects/shapes_clip/shapes_clip.pt', device='cpu')
-            >>> found = model.retrieve(['projects/shapes_clip/scene.jpg', 'docs/shapes.png'], 'a heart')
+            >>> images = ['projects/shapes_clip/scene.jpg', 'projects/creatures_clip/scene.jpg']
+            >>> found = model.retrieve(images, 'a heart')
             >>> sorted(found.order.tolist())
             [0, 1]
         """

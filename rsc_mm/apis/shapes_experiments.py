@@ -1,4 +1,4 @@
-"""Trainings and evaluations on Shapes and Creatures as commands, each done once: the quickstart and the tables run them.
+"""Trainings and evaluations on Shapes and Creatures as commands, each done once; quickstart and tables run them.
 
 To be called in the repository's root: the commands are its tools on its configurations.
 """

@@ -1,4 +1,5 @@
 """The report of the quickstart: a table and pictures of a tower before and after distillation."""
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ from rsc_mm.datasets import RegionSample
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
-from rsc_mm.utils.regions import token_at
+from rsc_mm.utils.regions import pool_masks, token_at
 from rsc_mm.visualization import affinity_map, class_map, colour_range
 from rsc_mm.visualization.figures import add_legend, class_colours, panels, save_figure, show_map
 
@@ -35,17 +36,20 @@ def write_report(method: str, before: dict[str, float], after: dict[str, float],
 
 
 @torch.no_grad()
-def draw_pictures(checkpoints: dict[str, str], out: Path, evaluation: str = EVALUATION, count: int = 2) -> None:
-    """Scenes under several towers: the class of every token, and how alike it is to the one under a marked point.
+def draw_pictures(checkpoints: dict[str, str], out: Path, evaluation: str = EVALUATION,
+                  scenes: Sequence[int] = (0, 1)) -> None:
+    """Scenes under several towers: what every token and every mask is named, and what is like a marked point.
 
-    Two rows a scene: the scene and class maps; the annotation and affinities (cosines of the dense map), whose colours
-    run from a map's lowest to its highest but the point's own. The point is the innermost of the largest thing.
+    Three rows a scene: the scene and class maps of the tokens; the annotation and its masks, in the colour of their
+    class where the region classification names them right; the scene and the affinities (cosines of the dense map) of
+    the marked point, whose colours run from a map's lowest to its highest but the point's own. The point is the
+    innermost of the largest thing.
 
     Args:
         checkpoints: of the towers by the names that stand above them.
         out: png file.
-        evaluation: configuration of the region classification, whose first scenes are drawn.
-        count: number of scenes.
+        evaluation: configuration of the region classification, whose scenes are drawn.
+        scenes: their indices in its data set.
     """
     cfg = load_config(evaluation)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
@@ -55,30 +59,35 @@ def draw_pictures(checkpoints: dict[str, str], out: Path, evaluation: str = EVAL
     towers = [MODELS.build(cfg.model.backbone) for _ in checkpoints]
     for tower, path in zip(towers, checkpoints.values()):
         load_clip_checkpoint(tower, path)
-    figure, axes = panels(2 * count, 1 + len(towers), (2.5, 2.5))
+    figure, axes = panels(3 * len(scenes), 1 + len(towers), (3, 3))
     colours = dict(cmap=class_colours(len(names)), vmin=0, vmax=len(names) - 1)
-    for item, (upper, lower) in zip((dataset[i] for i in range(count)), axes.reshape(count, 2, -1)):
+    for item, (upper, middle, lower) in zip((dataset[i] for i in scenes), axes.reshape(len(scenes), 3, -1)):
         image, sample = item['inputs'], item['data_samples']
-        images = preprocessor(dict(inputs=[image], data_samples=[sample]))['images']
+        batch = preprocessor(dict(inputs=[image], data_samples=[sample]))
         shape, point = sample.ori_shape, inner_point(sample)
         query = token_at(point, shape, shape, preprocessor.patch_size)  # scenes are read at their own size
-        upper[0].imshow(image.permute(1, 2, 0).numpy())
-        lower[0].imshow(annotation(sample), interpolation='nearest', **colours)
-        for tower, above, below in zip(towers, upper[1:], lower[1:]):
-            dense = tower.encode_dense(images)[0]  # (D, h, w)
-            affinity = affinity_map(dense, *query)
+        for axis in (upper[0], lower[0]):
+            axis.imshow(image.permute(1, 2, 0).numpy())
+        middle[0].imshow(annotation(sample, sample.labels), interpolation='nearest', **colours)
+        for tower, above, between, below in zip(towers, upper[1:], middle[1:], lower[1:]):
+            dense = tower.encode_dense(batch['images'])  # (1, D, h, w)
+            found = (pool_masks(dense, batch['masks']) @ embeddings.T).argmax(1)  # (K,)
+            affinity = affinity_map(dense[0], *query)
             lowest, highest = colour_range(affinity, *query)
-            show_map(above, class_map(dense, embeddings), shape, preprocessor.patch_size, **colours)
+            show_map(above, class_map(dense[0], embeddings), shape, preprocessor.patch_size, **colours)
+            between.imshow(annotation(sample, torch.where(found == sample.labels, found, len(names))),
+                           interpolation='nearest', **colours)
             show_map(below, affinity, shape, preprocessor.patch_size, cmap='viridis', vmin=lowest, vmax=highest)
-        for axis in (upper[0], *lower[1:]):
+        for axis in lower:
             axis.plot(*point, 'o', color='red', markeredgecolor='white', markersize=6)
-        for axis, text in zip((upper[0], lower[0], upper[1], lower[1]), ('scene', 'annotation', 'class', 'affinity')):
+        texts = ('scene', 'annotation', 'scene', 'class', 'masks named right', 'affinity')
+        for axis, text in zip((upper[0], middle[0], lower[0], upper[1], middle[1], lower[1]), texts):
             axis.set_ylabel(text)
     for axis, title in zip(axes[0, 1:], checkpoints):
         axis.set_title(title)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    add_legend(figure, names)
+    add_legend(figure, names, other='named wrongly')
     save_figure(figure, out)
 
 
@@ -91,9 +100,9 @@ def inner_point(sample: RegionSample) -> tuple[int, int]:
     return int(column), int(row)
 
 
-def annotation(sample: RegionSample) -> np.ndarray:
-    """The class of every pixel (H, W), NaN where nothing is annotated."""
+def annotation(sample: RegionSample, labels: torch.Tensor) -> np.ndarray:
+    """The label (K,) of its mask at every pixel (H, W), NaN where nothing is annotated."""
     picture = np.full(sample.ori_shape, np.nan)
-    for mask, label in zip(sample.masks.numpy().astype(bool), sample.labels.tolist()):
+    for mask, label in zip(sample.masks.numpy().astype(bool), labels.tolist()):
         picture[mask] = label
     return picture

@@ -45,5 +45,5 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch, capsys):
     code = block[1].replace("'map.png'", repr(str(tmp_path / 'map.png')))
     monkeypatch.chdir(REPOSITORY)
     exec(compile(code, 'README.md', 'exec'), {})  # noqa: S102
-    assert capsys.readouterr().out.startswith('1 regions, 5 names\n  heart')
+    assert capsys.readouterr().out.startswith('2 regions, 5 names\n  heron')
     assert (tmp_path / 'map.png').stat().st_size > 1000

@@ -9,7 +9,7 @@ from mmengine.config import DictAction
 from PIL import Image
 
 from rsc_mm.apis import load_config, load_runner_config, shapes_experiments
-from rsc_mm.apis.shapes_report import draw_pictures, inner_point, write_report
+from rsc_mm.apis.shapes_report import annotation, draw_pictures, inner_point, write_report
 from rsc_mm.datasets import RegionSample
 from rsc_mm.engine import train
 from rsc_mm.registry import MODELS
@@ -48,10 +48,10 @@ def test_table_gives_mean_and_deviation_over_seeds():
 
 
 def test_pictures(tmp_path):
-    draw_pictures({'one': CLIP, 'another': CLIP}, tmp_path / 'pictures.png', count=1)
+    draw_pictures({'one': CLIP, 'another': CLIP}, tmp_path / 'pictures.png', scenes=[1])
     with Image.open(tmp_path / 'pictures.png') as picture:
         pixels = np.asarray(picture.convert('RGB'))
-    assert pixels.shape[1] == 750 and pixels.shape[0] > 500
+    assert pixels.shape[1] == 900 and pixels.shape[0] > 900
     assert all(third.std() > 20 for third in np.array_split(pixels, 3, axis=1))  # scene and both towers
 
 
@@ -61,6 +61,14 @@ def test_the_marked_point_is_the_innermost_of_the_largest_thing():
     masks, is_thing = torch.from_numpy(np.stack([small, large, stuff])), torch.tensor([True, True, False])
     column, row = inner_point(RegionSample(masks=masks, is_thing=is_thing))
     assert row == 10 and 14 <= column <= 22
+
+
+def test_masks_are_drawn_with_the_labels_that_they_are_given():
+    left, right = np.zeros((2, 4, 6), np.uint8)
+    left[:, :2], right[:, 3:] = 1, 1
+    sample = RegionSample(masks=torch.from_numpy(np.stack([left, right])), metainfo={'ori_shape': (4, 6)})
+    picture = annotation(sample, torch.tensor([7, 2]))
+    assert np.array_equal(picture[0], [7, 7, np.nan, 2, 2, 2], equal_nan=True) and picture.shape == (4, 6)
 
 
 def test_evaluation_is_kept(tmp_path, monkeypatch):
