@@ -24,7 +24,7 @@ from rsc_mm.utils.tables import markdown_table
 ROOT = Path(__file__).parents[1]
 CELLS = re.compile(r'<!-- cells: (?P<spec>.+?) -->\n+(?P<head>\|.+\n\|.+\n)(?P<rows>(?:\|.*\n)+)')
 MEASURED = re.compile(r'<!-- measured: (.+?) -->')
-RATIOS = ('coupling_ratio', 'coupling_ratio_of_means')  # about 1; everything else is in percent
+DIGITS = dict(coupling_ratio=2, coupling_ratio_of_means=2, segment_auc=3)  # everything else is in percent, with one
 
 
 @lru_cache
@@ -43,7 +43,7 @@ def figure(result: dict[str, Any], metric: str) -> str:
     mean = result['Metrics'][metric]
     if mean is None:
         return 'not measured'
-    digits = 2 if metric in RATIOS else 1
+    digits = DIGITS.get(metric, 1)
     deviation, singles = result.get('Deviations', {}).get(metric), result.get('Per seed', {}).get(metric)
     spread = f' ± {deviation:.{digits}f}' if deviation is not None else ''
     return f'{mean:.{digits}f}{spread}' + (f' ({", ".join(f"{x:.{digits}f}" for x in singles)})' if singles else '')

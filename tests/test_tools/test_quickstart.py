@@ -126,7 +126,10 @@ def built(config: str, options: tuple[str, ...], checkpoint: str) -> torch.nn.Mo
     return model
 
 
-def test_a_refiner_is_trained_once_and_handed_to_stage_two(tmp_path, monkeypatch):
+@pytest.mark.parametrize('methods, evaluation, ending', [
+    (shapes_experiments.METHODS, shapes_experiments.EVALUATION, ''),
+    (shapes_experiments.CREATURES_METHODS, shapes_experiments.CREATURES_EVALUATION, '_creatures')])
+def test_a_refiner_is_trained_once_and_handed_to_stage_two(methods, evaluation, ending, tmp_path, monkeypatch):
     commands = []
 
     def record(command: list[str], threads: int | None = None) -> None:
@@ -138,19 +141,19 @@ def test_a_refiner_is_trained_once_and_handed_to_stage_two(tmp_path, monkeypatch
             (place / name).write_text('{}')
 
     monkeypatch.setattr(shapes_experiments, 'run', record)
-    methods = shapes_experiments.METHODS
-    runs = [(methods['R-SC-CLIPSelf'], 3), (methods['R-SC-V'], 3), (methods['Refiner'], 3)]
-    for place in ('r_sc_clipself_3', 'r_sc_v_3', 'refiner_3'):
-        (tmp_path / place / 'val').mkdir(parents=True)
-        (tmp_path / place / 'val' / 'coupling.json').write_text('{}')
+    refiner = methods['R-SC-CLIPSelf'].refiner
+    runs = [(methods['R-SC-CLIPSelf'], 3), (methods['CLIPSelf'], 3), (refiner, 3)]
+    for stem in ('r_sc_clipself', 'clipself_proposals', 'refiner'):
+        (tmp_path / f'{stem}{ending}_3' / 'val').mkdir(parents=True)
+        (tmp_path / f'{stem}{ending}_3' / 'val' / 'coupling.json').write_text('{}')
     shapes_experiments.distil_all(runs, tmp_path, 'val', jobs=1)
     trained = [command[2] for command in commands if command[1] == 'tools/train.py']
-    assert trained == [methods[name].config for name in ('Refiner', 'R-SC-CLIPSelf', 'R-SC-V')]
-    stage_two = next(command for command in commands if command[2] == methods['R-SC-V'].config)
-    assert f"model.refiner.init_cfg.checkpoint={tmp_path / 'refiner_3' / 'refiner.pth'}" in stage_two
+    assert trained == [refiner.config, methods['R-SC-CLIPSelf'].config, methods['CLIPSelf'].config]
+    stage_one = tmp_path / f'refiner{ending}_3' / 'refiner.pth'
+    stage_two = next(command for command in commands if command[2] == methods['R-SC-CLIPSelf'].config)
+    assert f'model.refiner.init_cfg.checkpoint={stage_one}' in stage_two
     evaluated = [command[2:4] for command in commands if command[1] == 'tools/test.py']
-    assert evaluated == [[shapes_experiments.EVALUATION, 'iter_9.pth']] * 2 + [
-        [methods['Refiner'].config, str(tmp_path / 'refiner_3' / 'refiner.pth')]]
+    assert evaluated == [[evaluation, 'iter_9.pth']] * 2 + [[refiner.config, str(stage_one)]]
 
 
 def test_every_ablation_is_a_run_of_its_own():
