@@ -37,7 +37,7 @@ def main() -> None:
     announce(0, start)
     prepare('creatures')
     announce(1, start)
-    before = evaluate(Run(CREATURES_EVALUATION), CREATURES_CLIP, args.work_dir / 'original')
+    before = evaluate(Run(CREATURES_EVALUATION), CREATURES_CLIP, args.work_dir / Path(CREATURES_CLIP).stem)
     announce(2, start)
     if method.refiner:
         train(method.refiner, 0, args.work_dir)

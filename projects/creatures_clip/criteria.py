@@ -14,11 +14,11 @@ from pathlib import Path
 from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.segments import measure_segments
 from rsc_mm.apis.features import load_several
-from rsc_mm.apis.shapes_experiments import Run, evaluate, folder, train
+from rsc_mm.apis.shapes_experiments import CREATURES_CLIP, Run, evaluate, folder, train
+from rsc_mm.apis.shapes_experiments import CREATURES_EVALUATION as EVALUATION
 
 DEV = {f'test_dataloader.dataset.{key}': value for key, value in dict(
     ann_file='annotations/panoptic_dev.json', img_prefix='dev', seg_prefix='panoptic_dev').items()}
-EVALUATION = 'configs/creatures/region_classification_creatures.py'
 METHODS = dict(grid='configs/creatures/clipself_grid_creatures.py',
                proposals='configs/creatures/clipself_proposals_creatures.py')
 COLUMNS = ('try', 'crops', 'original', 'CLIPSelf, grid', 'CLIPSelf, proposals', '(i) dense / crops',
@@ -31,7 +31,7 @@ HEADER = f"""| {' | '.join(COLUMNS)} |
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--name', required=True, help='of the try, for the table')
-    parser.add_argument('--clip', default='projects/creatures_clip/creatures_clip.pt', help='the original tower')
+    parser.add_argument('--clip', default=CREATURES_CLIP, help='the original tower')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--images', type=int, default=200, help='for the segment AUC')
