@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from rsc_mm.datasets.creatures import NOVEL_THINGS, THINGS
 from rsc_mm.datasets.open_vocabulary import OV_LVIS_COUNTS
 from rsc_mm.datasets.shapes_world import THING_CATEGORIES
 from rsc_mm.models.text import clean_name, match_names, read_aliases, read_class_names, vocabularies
@@ -45,6 +46,11 @@ def test_lvis_differs_from_mmdet_in_one_name() -> None:
 def test_shapes_are_those_of_the_generator() -> None:
     assert read_class_names('shapes_things') == [row['name'] for row in THING_CATEGORIES]
     assert read_class_names('shapes_base') == [row['name'] for row in THING_CATEGORIES if row['split'] == 'base']
+
+
+def test_creatures_are_those_of_the_generator() -> None:
+    assert read_class_names('creatures_things') == list(THINGS)
+    assert read_class_names('creatures_base') == [name for name in THINGS if name not in NOVEL_THINGS]
 
 
 @pytest.mark.parametrize('vocabulary,label,text', [
