@@ -1,12 +1,15 @@
 """The report of the quickstart: a table and pictures of a tower before and after distillation."""
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
 from rsc_mm.datasets import RegionSample
+from rsc_mm.models import RegionPreprocessor
+from rsc_mm.models.backbones.vit_tower import ViTTower
 from rsc_mm.models.text import load_class_embeddings
 from rsc_mm.registry import DATASETS, MODELS
 from rsc_mm.utils.checkpoint import load_clip_checkpoint
@@ -60,35 +63,49 @@ def draw_pictures(checkpoints: dict[str, str], out: Path, evaluation: str = EVAL
     for tower, path in zip(towers, checkpoints.values()):
         load_clip_checkpoint(tower, path)
     figure, axes = panels(3 * len(scenes), 1 + len(towers), (3, 3))
-    colours = dict(cmap=class_colours(len(names)), vmin=0, vmax=len(names) - 1)
-    for item, (upper, middle, lower) in zip((dataset[i] for i in scenes), axes.reshape(len(scenes), 3, -1)):
-        image, sample = item['inputs'], item['data_samples']
-        batch = preprocessor(dict(inputs=[image], data_samples=[sample]))
-        shape, point = sample.ori_shape, inner_point(sample)
-        query = token_at(point, shape, shape, preprocessor.patch_size)  # scenes are read at their own size
-        for axis in (upper[0], lower[0]):
-            axis.imshow(image.permute(1, 2, 0).numpy())
-        middle[0].imshow(annotation(sample, sample.labels), interpolation='nearest', **colours)
-        for tower, above, between, below in zip(towers, upper[1:], middle[1:], lower[1:]):
-            dense = tower.encode_dense(batch['images'])  # (1, D, h, w)
-            found = (pool_masks(dense, batch['masks']) @ embeddings.T).argmax(1)  # (K,)
-            affinity = affinity_map(dense[0], *query)
-            lowest, highest = colour_range(affinity, *query)
-            show_map(above, class_map(dense[0], embeddings), shape, preprocessor.patch_size, **colours)
-            between.imshow(annotation(sample, torch.where(found == sample.labels, found, len(names))),
-                           interpolation='nearest', **colours)
-            show_map(below, affinity, shape, preprocessor.patch_size, cmap='viridis', vmin=lowest, vmax=highest)
-        for axis in lower:
-            axis.plot(*point, 'o', color='red', markeredgecolor='white', markersize=6)
-        texts = ('scene', 'annotation', 'scene', 'class', 'masks named right', 'affinity')
-        for axis, text in zip((upper[0], middle[0], lower[0], upper[1], middle[1], lower[1]), texts):
-            axis.set_ylabel(text)
+    for index, rows in zip(scenes, axes.reshape(len(scenes), 3, -1)):
+        draw_scene(rows, dataset[index], towers, preprocessor, embeddings)
     for axis, title in zip(axes[0, 1:], checkpoints):
         axis.set_title(title)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     add_legend(figure, names, other='named wrongly')
     save_figure(figure, out)
+
+
+def draw_scene(rows: np.ndarray, item: dict[str, Any], towers: list[ViTTower], preprocessor: RegionPreprocessor,
+               embeddings: torch.Tensor) -> None:
+    """The three rows of one scene.
+
+    Args:
+        rows: axes (3, 1 + towers).
+        item: of a `RegionDataset`: ``inputs`` and ``data_samples``.
+        towers: that read it.
+        preprocessor: of their images.
+        embeddings: unit embeddings of the classes (C, D).
+    """
+    upper, middle, lower = rows
+    image, sample = item['inputs'], item['data_samples']
+    batch = preprocessor(dict(inputs=[image], data_samples=[sample]))
+    shape, point, patch = sample.ori_shape, inner_point(sample), preprocessor.patch_size
+    query = token_at(point, shape, shape, patch)  # scenes are read at their own size
+    colours = dict(cmap=class_colours(len(embeddings)), vmin=0, vmax=len(embeddings) - 1)
+    upper[0].imshow(image.permute(1, 2, 0).numpy())
+    middle[0].imshow(annotation(sample, sample.labels), interpolation='nearest', **colours)
+    lower[0].imshow(image.permute(1, 2, 0).numpy())
+    for tower, above, between, below in zip(towers, upper[1:], middle[1:], lower[1:]):
+        dense = tower.encode_dense(batch['images'])  # (1, D, h, w)
+        found = (pool_masks(dense, batch['masks']) @ embeddings.T).argmax(1)  # (K,)
+        right = torch.where(found == sample.labels, found, len(embeddings))
+        affinity = affinity_map(dense[0], *query)
+        lowest, highest = colour_range(affinity, *query)
+        show_map(above, class_map(dense[0], embeddings), shape, patch, **colours)
+        between.imshow(annotation(sample, right), interpolation='nearest', **colours)
+        show_map(below, affinity, shape, patch, cmap='viridis', vmin=lowest, vmax=highest)
+    for axis in lower:
+        axis.plot(*point, 'o', color='red', markeredgecolor='white', markersize=6)
+    for axis, text in zip(rows[:, :2].flat, ('scene', 'class', 'annotation', 'masks named right', 'scene', 'affinity')):
+        axis.set_ylabel(text)
 
 
 def inner_point(sample: RegionSample) -> tuple[int, int]:
