@@ -31,7 +31,7 @@ HEADER = f"""| {' | '.join(COLUMNS)} |
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--name', required=True, help='of the try, for the table')
-    parser.add_argument('--clip', default=CREATURES_CLIP, help='the original tower')
+    parser.add_argument('--clip', default=CREATURES_CLIP, help='the original tower, image and text')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--images', type=int, default=200, help='for the segment AUC')
@@ -42,14 +42,17 @@ def parse_args() -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, dict], dict[str, float]]:
     """Region classification of the original tower and both CLIPSelf towers, and their segment AUC."""
-    figures = {'original': evaluate(Run(EVALUATION), args.clip, args.work_dir / 'original', 'dev', args.threads, 0)}
+    start = f'model.backbone.init_cfg.checkpoint={args.clip}'
+    names = f'test_evaluator.class_embeddings.text_encoder.checkpoint={args.clip}'
+    figures = {'original': evaluate(Run(EVALUATION, (names,)), args.clip, args.work_dir / 'original', 'dev',
+                                    args.threads, 0)}
     checkpoints = [args.clip]
     for name, config in METHODS.items():
-        run = Run(config, ('optim_wrapper.optimizer.lr=1e-3', *args.cfg_options))  # of the tries
+        run = Run(config, ('optim_wrapper.optimizer.lr=1e-3', start, *args.cfg_options))  # of the tries
         checkpoint = train(run, 0, args.work_dir, args.threads)
         place = folder(run, 0, args.work_dir) / 'dev'
-        figures[name] = evaluate(Run(EVALUATION, ('model.data_preprocessor.crop_size=None',)), checkpoint, place, 'dev',
-                                 args.threads, 0)
+        figures[name] = evaluate(Run(EVALUATION, ('model.data_preprocessor.crop_size=None', names)), checkpoint, place,
+                                 'dev', args.threads, 0)
         checkpoints.append(checkpoint)
     features = load_several([EVALUATION], checkpoints, list(figures))
     return figures, measure_segments(load_config(EVALUATION, DEV), features, args.images)

@@ -82,6 +82,20 @@ def test_criteria_by_hand(project: SimpleNamespace) -> None:
     assert [holds for _, holds in project.criteria.judge(figures, auc).values()] == [False, False, True]
 
 
+def test_criteria_of_another_tower_start_at_it_and_read_its_names(project: SimpleNamespace, monkeypatch) -> None:
+    trained, evaluated = [], []
+    monkeypatch.setattr(project.criteria, 'train', lambda run, *_: trained.append(run.options) or 'iter_375.pth')
+    monkeypatch.setattr(project.criteria, 'evaluate', lambda run, *_: evaluated.append(run.options) or {})
+    monkeypatch.setattr(project.criteria, 'load_several', lambda configs, checkpoints, names: checkpoints)
+    monkeypatch.setattr(project.criteria, 'measure_segments', lambda config, checkpoints, images: checkpoints)
+    args = SimpleNamespace(clip='other.pt', work_dir=Path('w'), threads=1, images=3, cfg_options=['a.b=c'])
+    assert project.criteria.measure(args)[1] == ['other.pt', 'iter_375.pth', 'iter_375.pth']
+    assert len(trained) == 2 and all('model.backbone.init_cfg.checkpoint=other.pt' in run for run in trained)
+    assert all(run[-1] == 'a.b=c' for run in trained)
+    names = 'test_evaluator.class_embeddings.text_encoder.checkpoint=other.pt'
+    assert len(evaluated) == 3 and all(names in run for run in evaluated)
+
+
 def test_a_few_windows_are_learnt_and_a_run_goes_on(project: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
     def draw(seed: int, count: int) -> list:  # as draw_pool, in this process
         return [project.windows.draw_sample(np.random.default_rng((seed, i))) for i in range(count)]
