@@ -14,13 +14,12 @@ from pathlib import Path
 from rsc_mm.apis import load_config
 from rsc_mm.apis.analysis.segments import measure_segments
 from rsc_mm.apis.features import load_several
-from rsc_mm.apis.shapes_experiments import CREATURES_CLIP, Run, evaluate, folder, train
+from rsc_mm.apis.shapes_experiments import CREATURES_CLIP, CREATURES_METHODS, Run, evaluate, folder, train
 from rsc_mm.apis.shapes_experiments import CREATURES_EVALUATION as EVALUATION
 
 DEV = {f'test_dataloader.dataset.{key}': value for key, value in dict(
     ann_file='annotations/panoptic_dev.json', img_prefix='dev', seg_prefix='panoptic_dev').items()}
-METHODS = dict(grid='configs/creatures/clipself_grid_creatures.py',
-               proposals='configs/creatures/clipself_proposals_creatures.py')
+METHODS = dict(grid=CREATURES_METHODS['CLIPSelf (grid)'], proposals=CREATURES_METHODS['CLIPSelf'])
 COLUMNS = ('try', 'crops', 'original', 'CLIPSelf, grid', 'CLIPSelf, proposals', '(i) dense / crops',
            '(ii) gained; stuff against grid', '(iii) AUC: original, grid, proposals', 'passes')
 HEADER = f"""| {' | '.join(COLUMNS)} |
@@ -47,8 +46,8 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, dict], dict[str, float]
     figures = {'original': evaluate(Run(EVALUATION, (names,)), args.clip, args.work_dir / 'original', 'dev',
                                     args.threads, 0)}
     checkpoints = [args.clip]
-    for name, config in METHODS.items():
-        run = Run(config, ('optim_wrapper.optimizer.lr=1e-3', start, *args.cfg_options))  # of the tries
+    for name, method in METHODS.items():
+        run = Run(method.config, ('optim_wrapper.optimizer.lr=1e-3', start, *args.cfg_options))  # of the tries
         checkpoint = train(run, 0, args.work_dir, args.threads)
         place = folder(run, 0, args.work_dir) / 'dev'
         figures[name] = evaluate(Run(EVALUATION, ('model.data_preprocessor.crop_size=None', names)), checkpoint, place,
