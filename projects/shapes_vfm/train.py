@@ -1,4 +1,4 @@
-"""Trains the tiny vision foundation model of Shapes: python projects/shapes_vfm/train.py
+"""Trains a tiny vision foundation model, that of Shapes by default: python projects/shapes_vfm/train.py [CONFIG]
 
 Goes on from the last checkpoint of the work directory, if there is one.
 """
@@ -19,6 +19,7 @@ CONFIG = Path(__file__).with_name('shapes_vfm.py')
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', nargs='?', default=CONFIG, help='shapes_vfm.py or creatures_vfm.py')
     parser.add_argument('--work-dir', default='work_dirs/shapes_vfm')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     return parser.parse_args()
@@ -28,7 +29,7 @@ def main() -> None:
     """Trains."""
     args = parse_args()
     settle_memory()
-    train(load_runner_config(CONFIG, args.cfg_options, args.work_dir), 'auto')
+    train(load_runner_config(args.config, args.cfg_options, args.work_dir), 'auto')
 
 
 if __name__ == '__main__':

@@ -110,19 +110,24 @@ def test_shares_of_a_padded_image(segments):
     assert torch.equal(smaller, shares)
 
 
-def test_the_recipe_is_of_the_file_that_the_methods_read():
-    recipe = Config.fromfile(PROJECT / 'shapes_vfm.py').model
-    teachers = [Config.fromfile(PROJECT / 'teacher.py').model, *(Config.fromfile(leaf).model.vfm for leaf in USERS)]
+@pytest.mark.parametrize('world, reader, users', [
+    ('shapes', 'teacher.py', USERS),
+    ('creatures', 'creatures_teacher.py',
+     ('configs/creatures/declip_qq_creatures.py', 'configs/creatures/denserc_creatures.py'))])
+def test_the_recipe_is_of_the_file_that_the_methods_read(world, reader, users):
+    recipe = Config.fromfile(PROJECT / f'{world}_vfm.py').model
+    teachers = [Config.fromfile(PROJECT / reader).model, *(Config.fromfile(leaf).model.vfm for leaf in users)]
     assert all(teacher.arch == recipe.arch for teacher in teachers)
-    assert {teacher.init_cfg.checkpoint for teacher in teachers[1:]} == {'projects/shapes_vfm/shapes_vfm.pt'}
+    assert {teacher.init_cfg.checkpoint for teacher in teachers[1:]} == {f'projects/shapes_vfm/{world}_vfm.pt'}
     pixels = recipe.data_preprocessor
     assert statistics(recipe.arch) == (pixels.mean, pixels.std)
 
 
-def test_the_committed_file_is_small_and_the_one_of_the_card():
-    content = CHECKPOINT.read_bytes()
+@pytest.mark.parametrize('checkpoint', [CHECKPOINT, PROJECT / 'creatures_vfm.pt'], ids=lambda path: path.stem)
+def test_the_committed_file_is_small_and_the_one_of_the_card(checkpoint):
+    content = checkpoint.read_bytes()
     card = (PROJECT / 'README.md').read_text()
-    weights = read_checkpoint(CHECKPOINT)
+    weights = read_checkpoint(checkpoint)
     assert len(content) <= 4 * 2 ** 20
     assert hashlib.sha256(content).hexdigest() in card
     assert {value.dtype for value in weights['state_dict'].values()} == {torch.half}
