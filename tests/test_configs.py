@@ -3,6 +3,7 @@ import importlib
 import importlib.util
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ PROJECT_LEAVES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / '
                         if re.search(r'^_base_ = ', path.read_text(), re.M))
 STAGE_TWO = [leaf for leaf in LEAVES if leaf.stem.startswith('r_sc_') and 'e2e' not in leaf.stem]
 HOSTS = ('mmdet', 'mmseg')
+read = cache(Config.fromfile)  # not to be changed by who reads it
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +34,7 @@ def root(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES, ids=str)
 def test_every_type_resolves_and_the_model_builds(leaf):
-    config = Config.fromfile(leaf)
+    config = read(leaf)
     if config.default_scope in HOSTS:
         return assert_types_resolve_in(config.default_scope, config)
     registries = (DATA_SAMPLERS, DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, READOUTS, TASK_UTILS)
@@ -57,7 +59,7 @@ def test_images_are_normalised_as_their_tower_was_trained():
     found = set()
     for leaf in LEAVES + PROJECT_LEAVES:
         if kind := re.search('|'.join(expected), leaf.read_text()):
-            fields = Config.fromfile(leaf).model.data_preprocessor
+            fields = read(leaf).model.data_preprocessor
             assert (fields.mean[0], fields.std[0]) == expected[kind[0]], leaf
             found.add(kind[0])
     assert found == set(expected)
@@ -66,10 +68,10 @@ def test_images_are_normalised_as_their_tower_was_trained():
 @pytest.mark.parametrize('leaf', STAGE_TWO, ids=str)
 def test_stage_two_reads_what_its_command_writes(leaf):
     """The Refiner of an R-SC config is that of the stage 1 config that its message names: file, fields and tower."""
-    second = _plain(Config.fromfile(leaf).model)
+    second = _plain(read(leaf).model)
     init_cfg = second['refiner'].pop('init_cfg')
     command = re.search(r'configs/[\w/]+\.py', init_cfg['command'])[0]
-    first = _plain(Config.fromfile(command).model)
+    first = _plain(read(Path(command)).model)
     assert init_cfg['checkpoint'] == f'work_dirs/{Path(command).stem}/refiner.pth'
     assert first['type'] == 'RefinerTrainer' and Path(command).name in leaf.read_text()
     assert first['refiner'] == second['refiner'] and first['backbone'] == second['backbone']

@@ -73,10 +73,10 @@ def test_masks_are_drawn_with_the_labels_that_they_are_given():
 
 def test_evaluation_is_kept(tmp_path, monkeypatch):
     evaluation = shapes_experiments.Run(shapes_experiments.EVALUATION)
-    first = shapes_experiments.evaluate(evaluation, CLIP, tmp_path)
+    first = shapes_experiments.evaluate(evaluation, CLIP, tmp_path, pairs=10)
     assert first['coupling_ratio_of_means'] > 1
     monkeypatch.setattr(sys, 'executable', '/bin/false')
-    assert shapes_experiments.evaluate(evaluation, CLIP, tmp_path) == first
+    assert shapes_experiments.evaluate(evaluation, CLIP, tmp_path, pairs=10) == first
 
 
 DENSE = {name: run for name, run in {**shapes_experiments.METHODS, **load_tool('benchmarks/shapes_ablations').ABLATIONS
@@ -111,7 +111,8 @@ def trained(method: shapes_experiments.Run, work_dir: Path) -> str:
     """The checkpoint of a method's configuration after two steps of 12 scenes."""
     short = {'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 12, 'visualizer': None, 'val_cfg': None,
              'train_dataloader.dataset.regions.max_regions': 1, 'val_dataloader': None, 'val_evaluator': None,
-             'train_dataloader.dataset.ann_file': 'annotations/proposals_train.json'}
+             'train_dataloader.dataset.ann_file': 'annotations/proposals_train.json',
+             'optim_wrapper.type': 'OptimWrapper'}
     config = load_runner_config(method.config, {**overrides(method.options), **short}, str(work_dir))
     config.experiment_name = f'{work_dir.parent.name}_{work_dir.name}'
     runner = train(config)
