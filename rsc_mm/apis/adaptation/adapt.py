@@ -25,7 +25,7 @@ from rsc_mm.utils.tables import write_json
 from .data import Images, read_images, split_images
 from .measures import Measurement, Texts, choose_alpha, compare
 from .recipe import Plan, base_config, plan_training, refiner_fields, write_config
-from .report import draw_pictures, report_text
+from .report import draw_before_and_after, report_text
 from .towers import build_tower, describe_tower
 
 DEFAULT_NAMES = 'coco_panoptic'
@@ -189,7 +189,7 @@ def _finish(settings: Settings, described: TowerDescription, images: Images, nam
     with replacing(file) as beside:
         write_safetensors(mixed.cpu(), described, read_text(settings.clip), beside)
     preprocessor = MODELS.build({**fields, 'crop_size': None})
-    draw_pictures([original.cpu(), mixed], preprocessor, sets[1], texts, out / 'pictures.png')
+    draw_before_and_after([original.cpu(), mixed], preprocessor, sets[1], texts, out / 'pictures.png')
     facts = [*describe(settings, images, plan), ['curves', f'[{folder.name}/report.md]({folder.name}/report.md)'],
              ['this command took', f'{(time.time() - start) / 60:.1f} minutes']]
     title = f'{Path(settings.clip).stem} adapted to {Path(settings.images).name}'

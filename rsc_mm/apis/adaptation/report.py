@@ -61,8 +61,8 @@ def report_text(out: Path, title: str, found: Sequence[Measured], chosen: Measur
 
 
 @torch.no_grad()
-def draw_pictures(towers: Sequence[Any], preprocessor: Any, dataset: RegionDataset, texts: Texts, out: Path,
-                  count: int = 5) -> Path:
+def draw_before_and_after(towers: Sequence[Any], preprocessor: Any, dataset: RegionDataset, texts: Texts, out: Path,
+                          count: int = 5) -> Path:
     """Held-out images and the class of every token before and after.
 
     Args:
