@@ -77,7 +77,7 @@ def configure(coco: Path, work_dir: Path, **fields: object) -> Config:
         'model.train_cfg.rpn_proposal': dict(nms_pre=300, max_per_img=100),
         'model.test_cfg.rpn': dict(nms_pre=300, max_per_img=100),
         'train_cfg.max_epochs': 2, 'train_dataloader.batch_size': 4, 'val_cfg': None, 'val_dataloader': None,
-        'val_evaluator': None, 'optim_wrapper.optimizer.lr': 1e-3,
+        'val_evaluator': None, 'optim_wrapper.optimizer.lr': 1e-3, 'optim_wrapper.type': 'OptimWrapper',
         'test_evaluator.outfile_prefix': str(work_dir / 'found'), 'test_dataloader.persistent_workers': False,
         'train_dataloader.num_workers': 0, 'test_dataloader.num_workers': 0, **fields})
     for step in (*config.train_dataloader.dataset.pipeline, *config.test_dataloader.dataset.pipeline):

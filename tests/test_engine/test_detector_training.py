@@ -61,7 +61,7 @@ def train(work_dir: Path, config: str | Path = CONFIG, *options: str) -> list[in
     context.set_forkserver_preload(['rsc_mm.models.detectors', 'mmdet.datasets', 'mmdet.engine', 'mmdet.evaluation'])
     arguments = [str(config), '--launcher', 'pytorch', '--work-dir', str(work_dir), *options, '--cfg-options',
                  'train_cfg.max_epochs=2', 'train_dataloader.batch_size=4', 'val_cfg=None', 'val_dataloader=None',
-                 'val_evaluator=None', 'default_hooks.logger.interval=1']
+                 'val_evaluator=None', 'default_hooks.logger.interval=1', 'optim_wrapper.type=OptimWrapper']
     with socket.socket() as server:
         server.bind(('127.0.0.1', 0))
         port = server.getsockname()[1]

@@ -28,7 +28,8 @@ def data(shapes_root):
 
 
 def stage_1(work_dir: Path, **fields: object) -> Config:
-    return configure(work_dir, 'refiner', **{'custom_hooks': HOOKS, 'model.refiner.hidden_dims': 64, **fields})
+    return configure(work_dir, 'refiner', **{'custom_hooks': HOOKS, 'model.refiner.hidden_dims': 64,
+                                           'train_dataloader.dataset.regions.num_regions': 2, **fields})
 
 
 def stage_2(work_dir: Path, refiner: Path | None, name: str = 'r_sc_clipself', **fields: object) -> Config:

@@ -127,7 +127,8 @@ def test_killed_process_resumes_to_the_same_weights(tmp_path):
 
 def test_two_processes_train_like_one_with_the_joint_batch(tmp_path):
     options = ['--cfg-options', 'train_cfg.max_epochs=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
-               'param_scheduler=None', 'optim_wrapper.type=OptimWrapper', 'optim_wrapper.optimizer.eps=1e-3']
+               'param_scheduler=None', 'optim_wrapper.type=OptimWrapper', 'optim_wrapper.optimizer.eps=1e-3',
+               'train_dataloader.dataset.regions.max_regions=2']
     config = 'configs/shapes/clipself_grid.py'
     with socket.socket() as server:
         server.bind(('127.0.0.1', 0))

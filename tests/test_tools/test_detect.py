@@ -43,7 +43,8 @@ def configure(work_dir, **fields):
     name = f'{work_dir.parent.name}_{work_dir.name}'  # MMEngine keeps runners and visualisers by name
     config.work_dir, config.experiment_name, config.visualizer.name = str(work_dir), name, name
     config.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 9, 'train_dataloader.batch_size': 4,
-                            'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, **fields})
+                            'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
+                            'optim_wrapper.type': 'OptimWrapper', **fields})
     return config
 
 
