@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
 from rsc_mm.datasets.shapes_world import write_shapes
@@ -40,6 +40,12 @@ def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_message_hub(request: pytest.FixtureRequest) -> None:
     """Random choices depend on the seed and the step in MMEngine's current hub, which may be an earlier test's."""
     MessageHub.get_instance(request.node.nodeid)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def own_logger(request: pytest.FixtureRequest) -> None:
+    """MMEngine's current logger may be that of an earlier file's Runner, whose log a web server's set-up has closed."""
+    MMLogger.get_instance(request.node.nodeid)
 
 
 @pytest.fixture(scope='module', autouse=True)
