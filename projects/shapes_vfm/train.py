@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', nargs='?', default=CONFIG, help='shapes_vfm.py or creatures_vfm.py')
-    parser.add_argument('--work-dir', default='work_dirs/shapes_vfm')
+    parser.add_argument('--work-dir', help='default: work_dirs/CONFIG NAME')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     return parser.parse_args()
 
@@ -29,7 +29,8 @@ def main() -> None:
     """Trains."""
     args = parse_args()
     settle_memory()
-    train(load_runner_config(args.config, args.cfg_options, args.work_dir), 'auto')
+    work_dir = args.work_dir or f'work_dirs/{Path(args.config).stem}'
+    train(load_runner_config(args.config, args.cfg_options, work_dir), 'auto')
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@ import hashlib
 import importlib.util
 import math
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -108,6 +109,22 @@ def test_shares_of_a_padded_image(segments):
     assert torch.equal(shares, torch.tensor([[0.75, 0, 0, 0], [0.25, 1, 0, 0]]))
     smaller = segments.segment_shares(masks, (4, 8), (8, 8), 4)
     assert torch.equal(smaller, shares)
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ([], ('shapes_vfm.py', 'work_dirs/shapes_vfm')),
+    (['projects/shapes_vfm/creatures_vfm.py'], ('creatures_vfm.py', 'work_dirs/creatures_vfm')),
+    (['projects/shapes_vfm/creatures_vfm.py', '--work-dir', 'w'], ('creatures_vfm.py', 'w'))])
+def test_each_world_trains_in_a_folder_of_its_own(monkeypatch, segments, arguments, expected):
+    """A training goes on from what lies in its folder, which must not be the other world's."""
+    monkeypatch.setitem(sys.modules, 'segments', segments)
+    script, found = load_script('train'), []
+    monkeypatch.setattr(script, 'load_runner_config', lambda config, _, work_dir: found.append((config, work_dir)))
+    monkeypatch.setattr(script, 'train', lambda config, resume: None)
+    monkeypatch.setattr(sys, 'argv', ['train.py', *arguments])
+    script.main()
+    (config, work_dir), = found
+    assert (Path(config).name, work_dir) == expected
 
 
 @pytest.mark.parametrize('world, reader, users', [
