@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
-from torchvision.ops import box_iou
 
 from rsc_mm.apis.detection import Detector
 from rsc_mm.apis.images import read_one, to_array
 
-from .detector import DetectorGraph
+from .detector import DetectorGraph, same_detections
 from .ports import Run
 
 Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -48,15 +47,11 @@ class Agreement:
         self.images += 1
         self.expected += len(expected[0])
         self.found += len(found[0])
-        if not len(expected[0]) or not len(found[0]):
-            return
-        overlap = box_iou(expected[0], found[0]) * (expected[2][:, None] == found[2])  # (N, M)
-        best, partner = overlap.max(dim=1)
-        same, partner = best > 0.99, partner[best > 0.99]
-        self.same += int(same.sum())
-        if same.any():
-            self.score = max(self.score, float((expected[1][same] - found[1][partner]).abs().max()))
-            self.box = max(self.box, float((expected[0][same] - found[0][partner]).abs().max()))
+        same, partners = same_detections(expected, found)
+        self.same += len(same)
+        if len(same):
+            self.score = max(self.score, float((expected[1][same] - found[1][partners]).abs().max()))
+            self.box = max(self.box, float((expected[0][same] - found[0][partners]).abs().max()))
 
     def __str__(self) -> str:
         return (f'{self.images} images: the model finds {self.expected} objects, the file {self.found}, {self.same} of '

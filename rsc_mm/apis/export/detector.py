@@ -1,11 +1,12 @@
 """F-ViT as a graph: pixels and a vocabulary to boxes, with both suppressions inside."""
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
-from torchvision.ops import nms, roi_align
+from torchvision.ops import box_iou, nms, roi_align
 
 from rsc_mm.utils.regions import pool_numbered_regions
 
@@ -41,6 +42,7 @@ class DetectorGraph(Graph):
         Port('labels', ('detections', ), 'rows of text_embeddings; -1 where there is no detection', torch.int64))
 
     least = {'classes': 3}
+    tolerance = 1e-3  # rounding of 1e-6 is multiplied by the temperature and, of small scores, by the geometric mean
     size_oblivious = True  # anchors of levels of one row or column would be a case of their own
 
     def __init__(self, detector: nn.Module) -> None:
@@ -141,6 +143,27 @@ class DetectorGraph(Graph):
         head.embed_classes()
         return (*super().example(1, height, width), head.fc_cls.embeddings.clone(), head.is_base.clone())
 
+    def difference(self, found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+        """The largest difference of the scores, and of the boxes in longer sides, of the detections that both have.
+
+        Scores that differ by rounding may stand in another order or fall on the other side of a cut before the
+        suppression, which gives another box: one in ten may be missing, more is infinitely far.
+
+        Args:
+            found: boxes, scores and labels of the file.
+            expected: the detector's own.
+        """
+        found, expected = (tuple(part[values[2] >= 0] for part in values) for values in (found, expected))
+        rows, partners = same_detections(expected, found)
+        if 10 * len(rows) < 9 * max(len(expected[0]), len(found[0])):
+            return float('inf')
+        if not len(rows):
+            return 0.
+        boxes = expected[0][rows]
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(dim=1, keepdim=True).values  # (M, 1)
+        apart = (boxes - found[0][partners]).abs() / sides  # (M, 4)
+        return torch.cat([apart.flatten(), (expected[1][rows] - found[1][partners]).abs()]).max().item()
+
     def facts(self) -> dict[str, Any]:
         """What else a user of the file wants to know: the names whose embeddings belong to the detector, thresholds."""
         head = self.head.head
@@ -173,6 +196,25 @@ def best(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
     values, rows = F.pad(scores, (0, count), value=-1.).topk(count)
     return values, rows.clamp(max=scores.shape[0] - 1)
+
+
+def same_detections(expected: Sequence[torch.Tensor],
+                    found: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs of the same class with an IoU above 0.99, in any order.
+
+    Args:
+        expected: boxes (N, 4), scores (N,) and labels (N,).
+        found: boxes (M, 4), scores (M,) and labels (M,).
+
+    Returns:
+        Rows of ``expected`` and of ``found``, of one length.
+    """
+    if not len(expected[0]) or not len(found[0]):
+        return expected[2].new_zeros(0), expected[2].new_zeros(0)
+    overlap = box_iou(expected[0], found[0]) * (expected[2][:, None] == found[2])  # (N, M)
+    best, partners = overlap.max(dim=1)
+    rows = (best > 0.99).nonzero()[:, 0]
+    return rows, partners[rows]
 
 
 def suppress(boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, threshold: float,

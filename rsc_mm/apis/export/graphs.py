@@ -1,4 +1,5 @@
 """What is exported of a tower: modules of tensors in and tensors out, from pixels to embeddings."""
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ class Graph(nn.Module):
         inputs, outputs: the file's, in the order of `forward`.
         least: open axes that must be longer than 1: name and length.
         size_oblivious: whether it is traced as if no open axis were ever of length 1 (torch's own word).
+        tolerance: most that the outputs of a file may differ, see `difference`.
         unit: pixels in which examples count their sides.
         name: what messages call it.
     """
@@ -30,6 +32,7 @@ class Graph(nn.Module):
     outputs: tuple[Port, ...] = ()
     least: dict[str, int] = {}
     size_oblivious = False
+    tolerance = 1e-4
     unit: int
     name: str
 
@@ -43,6 +46,18 @@ class Graph(nn.Module):
         """
         generator = torch.Generator().manual_seed(height * width)
         return (torch.rand(batch, 3, height, width, generator=generator) * 255, )
+
+    def difference(self, found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+        """The largest difference of any output, of values above 1 in proportion; infinite where shapes differ.
+
+        Args:
+            found: the outputs of the file.
+            expected: the graph's own.
+        """
+        if [part.shape for part in found] != [part.shape for part in expected]:
+            return float('inf')
+        one, other = (torch.cat([part.double().flatten() for part in values]) for values in (found, expected))
+        return ((one - other).abs() / other.abs().clamp(min=1)).max().item()
 
     def facts(self) -> dict[str, Any]:
         """What else a user of the file wants to know."""

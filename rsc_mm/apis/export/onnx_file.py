@@ -12,8 +12,6 @@ from .graphs import Graph
 from .ports import Run
 from .program import describe, open_shapes, quiet, trace
 
-TOLERANCE = 1e-4
-"""Most that an output of the file may differ from the graph's own, see `difference`."""
 MOST_BYTES = 2**31 - 1
 """Of an ONNX file."""
 
@@ -45,9 +43,9 @@ def write_onnx(graph: Graph, out: Path) -> dict[tuple[int, ...], float]:
         model.save(beside)
         differences = compare(graph, beside)
         worst = max(differences.values())
-        if not worst <= TOLERANCE:
+        if not worst <= graph.tolerance:
             raise ValueError(f'{out}: found outputs that differ by {worst:.2g} from those of torch, expected at most '
-                             f'{TOLERANCE:g}; nothing was written')
+                             f'{graph.tolerance:g}; nothing was written')
     return differences
 
 
@@ -80,12 +78,12 @@ def compare(graph: Graph, file: Path) -> dict[tuple[int, ...], float]:
         file: ONNX.
 
     Returns:
-        For each shape of ``images`` the largest difference of any output; infinite where shapes differ.
+        For each shape of ``images`` what `Graph.difference` says.
     """
     unit = graph.unit
     inputs = [graph.example(1, 6 * unit, 6 * unit), graph.example(1, 3 * unit + 1, 9 * unit),
               graph.example(2, 8 * unit, 2 * unit + 5)]
-    return {tuple(values[0].shape): max(map(difference, run(file, graph, values), call(graph, values)))
+    return {tuple(values[0].shape): graph.difference(run(file, graph, values), call(graph, values))
             for values in inputs}
 
 
@@ -127,16 +125,3 @@ def call(graph: Graph, values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
     """
     outputs = graph(*values)
     return list(outputs) if isinstance(outputs, tuple) else [outputs]
-
-
-def difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The largest difference of two tensors, of values above 1 (pixels) in proportion; infinite for other shapes.
-
-    Args:
-        one: a tensor.
-        other: what it should be.
-    """
-    if one.shape != other.shape:
-        return float('inf')
-    one, other = one.double(), other.double()
-    return ((one - other).abs() / other.abs().clamp(min=1)).max().item() if one.numel() else 0.

@@ -1,5 +1,6 @@
 """An exported F-ViT detects what `FViT.predict` detects, with the vocabulary as an input."""
 import json
+import math
 
 import numpy as np
 import pytest
@@ -27,10 +28,9 @@ def detector():
     config.rpn_head.num_convs = config.roi_head.bbox_head.num_shared_convs = 1
     config.test_cfg.rpn.update(nms_pre=50, max_per_img=30)
     config.test_cfg.rcnn.max_per_img = 20
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(config)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config)
         model.init_weights()
     randomize(model.backbone, 0)
     torch.nn.init.normal_(model.rpn_head.rpn_cls.weight, std=0.5)  # proposals that differ
@@ -66,11 +66,11 @@ def test_the_graph_is_the_detectors_own_prediction(detector, size):
 @pytest.mark.slow
 def test_onnxruntime_detects_the_same_on_three_shapes(exported):
     graph, out, differences = exported
-    assert len(differences) == 3 and max(differences.values()) < 1e-4
+    assert len(differences) == 3 and max(differences.values()) < 1e-3
     for size in ((128, 128), (101, 180), (65, 200)):
         values = graph.example(1, *size)
         ours, theirs = onnx_file.call(graph, values), onnx_file.run(out, graph, values)
-        assert max(map(onnx_file.difference, theirs, ours)) < 1e-4 and (ours[1] > 0).any()
+        assert graph.difference(theirs, ours) < 1e-3 and (ours[1] > 0).any()
 
 
 PIPELINE = [
@@ -108,7 +108,7 @@ def test_the_graph_agrees_on_images(ready, photos):
 def test_the_file_agrees_on_images(ready, exported, photos):
     graph, out, _ = exported
     found = compare_detections(ready, graph, open_file(out, graph), photos, score=0.01)
-    assert found.expected == found.same and found.score < 1e-4 and found.box < 1e-2
+    assert found.expected == found.same and found.score < 1e-3 and found.box < 1e-2
 
 
 def test_agreement_by_hand():
@@ -123,6 +123,29 @@ def test_agreement_by_hand():
     assert str(found).startswith('2 images: the model finds 3 objects, the file 5, 1 of them the same; scores differ')
 
 
+def test_difference_of_detections_by_hand(detector):
+    graph = DetectorGraph(detector)
+    boxes = torch.arange(10.)[:, None] * 100 + torch.tensor([0., 0, 20, 10])  # (10, 4), apart
+    scores, labels = torch.linspace(0.9, 0.5, 10), torch.arange(10) % 3
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(0))
+    assert graph.difference((boxes[order], scores[order], labels[order]), (boxes, scores, labels)) == 0
+    moved, worse = boxes.clone(), scores.clone()
+    moved[3, 2] += 0.1
+    assert graph.difference((moved, scores, labels), (boxes, scores, labels)) == pytest.approx(0.1 / 20, rel=1e-3)
+    worse[0] -= 0.3
+    assert graph.difference((moved, worse, labels), (boxes, scores, labels)) == pytest.approx(0.3)
+    assert math.isnan(graph.difference((boxes, scores * math.nan, labels), (boxes, scores, labels)))
+    moved[5], worse[5] = 0, 0  # one of ten was not found: the rest is filled
+    absent = torch.where(torch.arange(10) == 5, -1, labels)
+    assert graph.difference((moved, worse, absent), (boxes, scores, labels)) == pytest.approx(0.3)
+    assert graph.difference((moved, worse, (labels + 1) % 3), (boxes, scores, labels)) == float('inf')
+    absent[6] = -1
+    assert graph.difference((moved, worse, absent), (boxes, scores, labels)) == float('inf')
+    assert graph.difference((boxes, scores, labels), (moved, worse, absent)) == float('inf')
+    none = torch.full_like(labels, -1)
+    assert graph.difference((boxes, scores, none), (moved, worse, none)) == 0
+
+
 @pytest.mark.slow
 def test_other_names_are_another_input(exported):
     import onnx
@@ -132,7 +155,7 @@ def test_other_names_are_another_input(exported):
         words = torch.nn.functional.normalize(torch.randn(count, 24), dim=1)
         values = (images, words, torch.arange(count) % 2 == 0)
         ours, theirs = onnx_file.call(graph, values), onnx_file.run(out, graph, values)
-        assert max(map(onnx_file.difference, theirs, ours)) < 1e-4
+        assert graph.difference(theirs, ours) < 1e-3
         assert ours[2].max() < count - 1  # never the background
     meta = json.loads({entry.key: entry.value for entry in onnx.load(out).metadata_props}['rsc_mm'])
     assert meta['classes'] == ['cat', 'dog', 'red umbrella', 'kite'] and meta['detections'] == 20
