@@ -25,8 +25,8 @@ def export(graph: Graph, out: str | Path, overwrite: bool = False) -> dict[tuple
         overwrite: replace what is there.
 
     Returns:
-        For each shape of images that was compared the largest difference of any output; empty for .pt2, which runs the
-        same operators.
+        For each shape of images that was compared what `Graph.difference` says; empty for .pt2, which runs the same
+        operators.
 
     Raises:
         FileExistsError: ``out`` is there and ``overwrite`` is not set.

@@ -26,7 +26,7 @@ def write_onnx(graph: Graph, out: Path) -> dict[tuple[int, ...], float]:
         out: file ending in .onnx.
 
     Returns:
-        For each shape of ``images`` the largest difference of any output.
+        For each shape of ``images`` what `Graph.difference` says.
 
     Raises:
         ImportError: onnx, onnxscript or onnxruntime is not installed.
